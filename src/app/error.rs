@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::config::WrongSettings;
+use crate::config::InvalidSettings;
 use crate::domain::Error;
 use crate::store::StoreError;
 
@@ -14,7 +14,7 @@ use crate::store::StoreError;
 pub enum StartError {
     /// Settings are wrong.
     #[error(transparent)]
-    Settings(#[from] WrongSettings),
+    Settings(#[from] InvalidSettings),
     /// Another process listens on the address.
     #[error("{0} is in use: stop the process that listens on it, or set another PORT")]
     AddressInUse(SocketAddr),

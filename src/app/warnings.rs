@@ -49,7 +49,7 @@ mod tests {
         let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         let mut config = Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap();
         if demo {
-            config.show_off();
+            config.enable_demo();
         }
         of(&config, listening.parse().unwrap())
     }

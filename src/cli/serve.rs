@@ -26,7 +26,7 @@ const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
     let mut config = cli::settings()?;
     if demo {
-        config.show_off();
+        config.enable_demo();
     }
     if let Some(directory) = &public {
         require_directory(directory)?;

@@ -1,17 +1,17 @@
-//! Settings for browsers: CORS, HSTS and the content security policy.
+//! Reader for browsers: CORS, HSTS and the content security policy.
 //!
 //! Names and formats are those of Directus. `transport::origin` and `transport::cors` apply them.
 
 use std::time::Duration;
 
-use crate::config::form;
-use crate::config::form::DefaultUnit;
-use crate::config::settings::Settings;
+use crate::config::parse;
+use crate::config::parse::DefaultUnit;
+use crate::config::reader::Reader;
 
 /// Default policy of front-end pages: no restrictions, except that other sites must not frame them.
 const PUBLIC_POLICY: &str = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
 
-/// Settings for browsers.
+/// Reader for browsers.
 #[derive(Debug, Clone)]
 pub struct BrowserConfig {
     /// Origins that may read responses, besides those of this service.
@@ -73,7 +73,7 @@ pub struct HstsConfig {
 }
 
 impl BrowserConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
+    pub(super) fn read(from: &mut Reader) -> Self {
         Self {
             cors: CorsConfig::read(from),
             hsts: HstsConfig::read(from),
@@ -85,8 +85,8 @@ impl BrowserConfig {
 }
 
 impl CorsConfig {
-    fn read(from: &mut Settings) -> Self {
-        let enabled = from.find("CORS_ENABLED", form::boolean);
+    fn read(from: &mut Reader) -> Self {
+        let enabled = from.find("CORS_ENABLED", parse::boolean);
         let origins = from.read("CORS_ORIGIN", "false", origins);
         let is_named = origins != Origins::None;
         Self {
@@ -102,11 +102,11 @@ impl CorsConfig {
                 "Ignored-Fields,Retry-After,X-Request-Id",
                 tokens,
             ),
-            credentials: from.read("CORS_CREDENTIALS", "true", form::boolean),
+            credentials: from.read("CORS_CREDENTIALS", "true", parse::boolean),
             max_age: from.read(
                 "CORS_MAX_AGE",
                 "18000",
-                form::duration(DefaultUnit::Seconds, Duration::ZERO),
+                parse::duration(DefaultUnit::Seconds, Duration::ZERO),
             ),
             is_ignored: enabled.is_none() && is_named,
             is_decided: enabled.is_some(),
@@ -135,16 +135,16 @@ impl Origins {
 }
 
 impl HstsConfig {
-    fn read(from: &mut Settings) -> Option<Self> {
-        let enabled = from.read("HSTS_ENABLED", "false", form::boolean);
+    fn read(from: &mut Reader) -> Option<Self> {
+        let enabled = from.read("HSTS_ENABLED", "false", parse::boolean);
         let config = Self {
             max_age: from.read(
                 "HSTS_MAX_AGE",
                 "31536000",
-                form::duration(DefaultUnit::Seconds, Duration::ZERO),
+                parse::duration(DefaultUnit::Seconds, Duration::ZERO),
             ),
-            subdomains: from.read("HSTS_INCLUDE_SUB_DOMAINS", "true", form::boolean),
-            preload: from.read("HSTS_PRELOAD", "false", form::boolean),
+            subdomains: from.read("HSTS_INCLUDE_SUB_DOMAINS", "true", parse::boolean),
+            preload: from.read("HSTS_PRELOAD", "false", parse::boolean),
         };
         enabled.then_some(config)
     }
@@ -227,9 +227,9 @@ fn policy(value: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::config::WrongSettings;
+    use crate::config::InvalidSettings;
 
-    fn read(texts: &[(&str, &str)]) -> Result<Config, WrongSettings> {
+    fn read(texts: &[(&str, &str)]) -> Result<Config, InvalidSettings> {
         Config::from_texts(texts.iter().copied())
     }
 
@@ -259,7 +259,7 @@ mod tests {
             ("true", "https://a.example", Origins::Listed(vec!["https://a.example".to_owned()])),
         ] {
             let mut config = read(&[("CORS_ENABLED", enabled), ("CORS_ORIGIN", origin)]).unwrap();
-            config.show_off();
+            config.enable_demo();
 
             assert!(config.bootstrap.demo);
             assert_eq!(config.browser.cors.origins, expected, "{enabled} {origin}");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::Secret;
-use crate::config::form;
-use crate::config::settings::Settings;
+use crate::config::parse;
+use crate::config::reader::Reader;
 use crate::text;
 
 /// Outgoing mail.
@@ -80,7 +80,7 @@ pub struct LinksConfig {
 }
 
 impl EmailConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
+    pub(super) fn read(from: &mut Reader) -> Self {
         const TRANSPORTS: &[(&str, EmailTransport)] = &[
             ("smtp", EmailTransport::Smtp),
             ("sendmail", EmailTransport::Sendmail),
@@ -88,28 +88,28 @@ impl EmailConfig {
             ("file", EmailTransport::File),
         ];
         Self {
-            transport: from.find("EMAIL_TRANSPORT", form::choice(TRANSPORTS)),
+            transport: from.find("EMAIL_TRANSPORT", parse::choice(TRANSPORTS)),
             from: from.read("EMAIL_FROM", "no-reply@example.com", sender),
             smtp: SmtpConfig::read(from),
-            sendmail: from.read("EMAIL_SENDMAIL_PATH", "/usr/sbin/sendmail", form::file),
-            directory: from.read("EMAIL_FILE_PATH", "data/mails", form::file),
+            sendmail: from.read("EMAIL_SENDMAIL_PATH", "/usr/sbin/sendmail", parse::file),
+            directory: from.read("EMAIL_FILE_PATH", "data/mails", parse::file),
         }
     }
 }
 
 impl SmtpConfig {
-    fn read(from: &mut Settings) -> Self {
-        let host = from.read("EMAIL_SMTP_HOST", "localhost", form::domain);
-        let port = from.find("EMAIL_SMTP_PORT", form::number(1, 65_535));
-        let secure = from.read("EMAIL_SMTP_SECURE", "false", form::boolean);
+    fn read(from: &mut Reader) -> Self {
+        let host = from.read("EMAIL_SMTP_HOST", "localhost", parse::domain);
+        let port = from.find("EMAIL_SMTP_PORT", parse::number(1, 65_535));
+        let secure = from.read("EMAIL_SMTP_SECURE", "false", parse::boolean);
         let config = Self {
             host,
             port: port.unwrap_or(if secure { 465 } else { 587 }),
             secure,
-            ignore_tls: from.read("EMAIL_SMTP_IGNORE_TLS", "false", form::boolean),
-            user: from.find("EMAIL_SMTP_USER", form::text),
-            password: from.find_secret("EMAIL_SMTP_PASSWORD", form::secret(1)),
-            name: from.find("EMAIL_SMTP_NAME", form::domain),
+            ignore_tls: from.read("EMAIL_SMTP_IGNORE_TLS", "false", parse::boolean),
+            user: from.find("EMAIL_SMTP_USER", parse::text),
+            password: from.find_secret("EMAIL_SMTP_PASSWORD", parse::secret(1)),
+            name: from.find("EMAIL_SMTP_NAME", parse::domain),
         };
         if config.secure && config.ignore_tls {
             from.report("EMAIL_SMTP_IGNORE_TLS", Some("true"), "false with EMAIL_SMTP_SECURE");
@@ -122,16 +122,16 @@ impl SmtpConfig {
 }
 
 impl LinksConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
-        let list = |from: &mut Settings, name| from.find(name, urls).unwrap_or_default();
+    pub(super) fn read(from: &mut Reader) -> Self {
+        let list = |from: &mut Reader, name| from.find(name, urls).unwrap_or_default();
         Self {
             reset_urls: list(from, "PASSWORD_RESET_URL_ALLOW_LIST"),
             invite_urls: list(from, "USER_INVITE_URL_ALLOW_LIST"),
             register_urls: list(from, "USER_REGISTER_URL_ALLOW_LIST"),
-            invite_ttl: from.read("USER_INVITE_TOKEN_TTL", "7d", form::lifetime),
-            verification_ttl: from.read("EMAIL_VERIFICATION_TOKEN_TTL", "7d", form::lifetime),
-            register_stall: from.read("REGISTER_STALL_TIME", "750", form::wait),
-            reset_stall: from.read("PASSWORD_RESET_STALL_TIME", "500", form::wait),
+            invite_ttl: from.read("USER_INVITE_TOKEN_TTL", "7d", parse::lifetime),
+            verification_ttl: from.read("EMAIL_VERIFICATION_TOKEN_TTL", "7d", parse::lifetime),
+            register_stall: from.read("REGISTER_STALL_TIME", "750", parse::wait),
+            reset_stall: from.read("PASSWORD_RESET_STALL_TIME", "500", parse::wait),
         }
     }
 }
@@ -142,7 +142,7 @@ fn sender(value: &str) -> Result<String, String> {
         Some((_, address)) => address,
         None => value,
     };
-    form::text(value).and_then(|_| form::email(address)).map(|_| value.to_owned()).map_err(|_| {
+    parse::text(value).and_then(|_| parse::email(address)).map(|_| value.to_owned()).map_err(|_| {
         "an address, such as chat@example.com or Our chat <chat@example.com>".to_owned()
     })
 }

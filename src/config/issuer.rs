@@ -9,13 +9,13 @@ use url::Url;
 
 use crate::config::Admission;
 use crate::config::ClaimKeys;
-use crate::config::form;
-use crate::config::form::DefaultUnit;
+use crate::config::parse;
+use crate::config::parse::DefaultUnit;
 use crate::config::providers::TIMEOUT_MIN;
 use crate::config::providers::endpoint;
 use crate::config::providers::key;
 use crate::config::providers::provider_name;
-use crate::config::settings::Settings;
+use crate::config::reader::Reader;
 use crate::text;
 
 /// An issuer of tokens that are accepted as access tokens.
@@ -42,11 +42,11 @@ pub struct IssuerConfig {
 impl IssuerConfig {
     /// Reads the settings of the issuer; `None` if there is none, or if a required setting is
     /// missing, which is reported.
-    pub(super) fn read(from: &mut Settings) -> Option<Self> {
+    pub(super) fn read(from: &mut Reader) -> Option<Self> {
         let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
         let issuer = from.find("AUTH_JWT_ISSUER", issuer);
         let audience = from.find("AUTH_JWT_AUDIENCE", list);
-        let text = |from: &mut Settings, name, default| from.read(name, default, form::text);
+        let text = |from: &mut Reader, name, default| from.read(name, default, parse::text);
         let algorithms = from.read("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
         let provider = from.read("AUTH_JWT_PROVIDER", "jwt", provider_name);
         let keys = ClaimKeys {
@@ -56,12 +56,12 @@ impl IssuerConfig {
             last_name: Some(text(from, "AUTH_JWT_LAST_NAME_KEY", "family_name")),
         };
         let admission = Admission {
-            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", form::boolean),
-            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", form::boolean),
+            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", parse::boolean),
+            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", parse::boolean),
             role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
             sync: false,
         };
-        let timeout = form::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN);
+        let timeout = parse::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN);
         let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
         let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
         if set.contains(&true) && set.contains(&false) {
@@ -89,7 +89,7 @@ fn issuer(value: &str) -> Result<String, String> {
     if value == "directus" {
         return Err("the name of another issuer: directus is the name of this service".to_owned());
     }
-    form::text(value)
+    parse::text(value)
 }
 
 fn list(value: &str) -> Result<Vec<String>, String> {
@@ -114,9 +114,9 @@ fn algorithms(value: &str) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::config::WrongSettings;
+    use crate::config::InvalidSettings;
 
-    fn read(texts: &[(&str, &str)]) -> Result<Option<IssuerConfig>, WrongSettings> {
+    fn read(texts: &[(&str, &str)]) -> Result<Option<IssuerConfig>, InvalidSettings> {
         let config = Config::from_texts(texts.iter().copied())?;
         Ok(config.providers.issuer)
     }

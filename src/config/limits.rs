@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::config::form;
-use crate::config::form::DefaultUnit;
-use crate::config::settings::Settings;
+use crate::config::parse;
+use crate::config::parse::DefaultUnit;
+use crate::config::reader::Reader;
 
 /// Rate limits of clients.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct RateLimit {
 }
 
 impl LimitsConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
+    pub(super) fn read(from: &mut Reader) -> Self {
         let per_address = RateLimit::read(
             from,
             ("RATE_LIMITER_ENABLED", "true"),
@@ -83,21 +83,21 @@ impl RateLimit {
     }
 
     fn read(
-        from: &mut Settings,
+        from: &mut Reader,
         enabled: (&'static str, &'static str),
         points: (&'static str, &'static str),
         duration: (&'static str, &'static str),
     ) -> Option<Self> {
-        let is_enabled = from.read(enabled.0, enabled.1, form::boolean);
+        let is_enabled = from.read(enabled.0, enabled.1, parse::boolean);
         let quota = Self {
             points: from.read(points.0, points.1, |text| {
-                let points = form::number(1, 1_000_000)(text)?;
+                let points = parse::number(1, 1_000_000)(text)?;
                 NonZeroU32::new(points).ok_or_else(|| "a whole number of at least 1".to_owned())
             }),
             duration: from.read(
                 duration.0,
                 duration.1,
-                form::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
+                parse::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
             ),
         };
         is_enabled.then_some(quota)

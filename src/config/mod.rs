@@ -2,19 +2,19 @@
 //!
 //! One small struct per concern; each field documents its variable and default. `.env.example` is
 //! the manual, and a test keeps the two consistent. An empty variable counts as unset, and unknown
-//! names are ignored. `read` is the table of names, defaults and parsers; `form` has the parsers,
-//! and `settings` reads the sources.
+//! names are ignored. `read` is the table of names, defaults and parsers; `parse` has the parsers,
+//! and `reader` reads the sources.
 
 mod browser;
 mod email;
-mod form;
 mod issuer;
 mod limits;
-mod misspelt;
+mod parse;
 mod pattern;
 mod providers;
 mod read;
-mod settings;
+mod reader;
+mod suggest;
 mod topics;
 mod trust_proxy;
 
@@ -36,9 +36,9 @@ pub use providers::Driver;
 pub use providers::ProviderConfig;
 pub use providers::ProviderMode;
 pub use providers::ProvidersConfig;
-pub use settings::Setting;
-pub use settings::Wrong;
-pub use settings::WrongSettings;
+pub use reader::InvalidSetting;
+pub use reader::InvalidSettings;
+pub use reader::Setting;
 pub use topics::TopicsConfig;
 pub use trust_proxy::TrustProxy;
 
@@ -48,7 +48,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::settings::Settings;
+use crate::config::reader::Reader;
 
 /// All settings of one process.
 #[derive(Debug, Clone)]
@@ -379,8 +379,8 @@ impl Config {
     ///
     /// # Errors
     /// All wrong settings at once.
-    pub fn from_env() -> Result<Self, WrongSettings> {
-        let mut settings = Settings::from_env();
+    pub fn from_env() -> Result<Self, InvalidSettings> {
+        let mut settings = Reader::from_env();
         let config = Self::read(&mut settings);
         settings.finish(config)
     }
@@ -391,16 +391,16 @@ impl Config {
     /// All wrong settings at once.
     pub fn from_texts<N: Into<String>, T: Into<String>>(
         texts: impl IntoIterator<Item = (N, T)>,
-    ) -> Result<Self, WrongSettings> {
+    ) -> Result<Self, InvalidSettings> {
         let texts = texts.into_iter().map(|(name, text)| (name.into(), text.into()));
-        let mut settings = Settings::new(texts.collect());
+        let mut settings = Reader::new(texts.collect());
         let config = Self::read(&mut settings);
         settings.finish(config)
     }
 
     /// Applies `--demo`: initial data with known passwords, and CORS for pages on this machine
     /// unless `CORS_ENABLED` is set.
-    pub fn show_off(&mut self) {
+    pub fn enable_demo(&mut self) {
         self.bootstrap.demo = true;
         self.browser.cors.allow_local();
     }
@@ -426,7 +426,7 @@ impl Config {
     /// Returns all settings with their defaults, in the order of `.env.example`.
     #[must_use]
     pub fn settings() -> Vec<Setting> {
-        let mut settings = Settings::new(HashMap::new());
+        let mut settings = Reader::new(HashMap::new());
         Self::read(&mut settings);
         settings.known()
     }

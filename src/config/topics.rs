@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::form;
-use crate::config::form::DefaultUnit;
-use crate::config::settings::Settings;
+use crate::config::parse;
+use crate::config::parse::DefaultUnit;
+use crate::config::reader::Reader;
 
 /// The WebSocket of topics. Frame size, outbox, heartbeat and connection limits are those of the
 /// other socket.
@@ -29,22 +29,22 @@ pub struct TopicsConfig {
 }
 
 impl TopicsConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
+    pub(super) fn read(from: &mut Reader) -> Self {
         Self {
-            enabled: from.read("TOPICS_ENABLED", "true", form::boolean),
-            chat_length: from.read("TOPICS_CHAT_LENGTH", "100", form::number(1, 1000)),
+            enabled: from.read("TOPICS_ENABLED", "true", parse::boolean),
+            chat_length: from.read("TOPICS_CHAT_LENGTH", "100", parse::number(1, 1000)),
             chat_bytes_max: from.read(
                 "TOPICS_CHAT_SIZE_MAX",
                 "256kb",
-                form::size(1 << 10, 1 << 24),
+                parse::size(1 << 10, 1 << 24),
             ),
-            internal: from.read("TOPICS_INTERNAL", "true", form::boolean),
-            chat_default: from.read("TOPICS_CHAT_DEFAULT", "false", form::boolean),
-            rate_max: from.read("TOPICS_RATE_MAX", "20", form::number(1, 100_000)),
+            internal: from.read("TOPICS_INTERNAL", "true", parse::boolean),
+            chat_default: from.read("TOPICS_CHAT_DEFAULT", "false", parse::boolean),
+            rate_max: from.read("TOPICS_RATE_MAX", "20", parse::number(1, 100_000)),
             typing_timeout: from.read(
                 "TYPING_TIMEOUT",
                 "5",
-                form::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
+                parse::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
             ),
         }
     }

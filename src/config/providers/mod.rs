@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::config::IssuerConfig;
 use crate::config::Secret;
 use crate::config::email::urls;
-use crate::config::form;
-use crate::config::form::DefaultUnit;
-use crate::config::misspelt;
-use crate::config::settings::Settings;
+use crate::config::parse;
+use crate::config::parse::DefaultUnit;
+use crate::config::reader::Reader;
+use crate::config::suggest;
 use crate::text;
 
 /// The settings of a provider, without `AUTH_<NAME>_`.
@@ -75,7 +75,7 @@ pub struct ProvidersConfig {
     pub disable_default: bool,
     /// `AUTH_JWT_…`, default none: the issuer of accepted tokens.
     pub issuer: Option<IssuerConfig>,
-    /// Settings of a provider that are set but unknown.
+    /// Reader of a provider that are set but unknown.
     pub unknown: Vec<String>,
 }
 
@@ -169,19 +169,19 @@ pub struct Admission {
 impl ProvidersConfig {
     /// Reads the settings. Requires `PUBLIC_URL`, since providers redirect back to it and it is
     /// never taken from a request.
-    pub(super) fn read(from: &mut Settings, has_public_url: bool) -> Self {
+    pub(super) fn read(from: &mut Reader, has_public_url: bool) -> Self {
         let names = from.find("AUTH_PROVIDERS", names).unwrap_or_default();
         if !names.is_empty() && !has_public_url {
             let should = "set with AUTH_PROVIDERS, such as https://chat.example.com";
             from.report("PUBLIC_URL", None, should);
         }
-        let disable_default = from.read("AUTH_DISABLE_DEFAULT", "false", form::boolean);
+        let disable_default = from.read("AUTH_DISABLE_DEFAULT", "false", parse::boolean);
         let providers: Vec<ProviderConfig> =
             names.iter().filter_map(|name| ProviderConfig::read(from, name)).collect();
         let prefixes: Vec<String> = names.iter().map(|name| prefix(name)).collect();
         let unknown = prefixes
             .iter()
-            .flat_map(|prefix| misspelt::report(from, prefix, &prefixes, &PROVIDER_SETTINGS))
+            .flat_map(|prefix| suggest::report(from, prefix, &prefixes, &PROVIDER_SETTINGS))
             .collect();
         let issuer = IssuerConfig::read(from);
         if disable_default && names.is_empty() && issuer.is_none() {
@@ -194,35 +194,35 @@ impl ProvidersConfig {
 
 impl ProviderConfig {
     /// Reads the settings of one provider. Reports all errors; `None` if a required one is missing.
-    fn read(from: &mut Settings, name: &str) -> Option<Self> {
+    fn read(from: &mut Reader, name: &str) -> Option<Self> {
         const MODES: &[(&str, ProviderMode)] =
             &[("session", ProviderMode::Session), ("cookie", ProviderMode::Cookie)];
         let of = |setting: &str| format!("{}{setting}", prefix(name));
         let driver = Driver::read(from, &of);
-        let client_id = require(from, &of("CLIENT_ID"), form::text);
+        let client_id = require(from, &of("CLIENT_ID"), parse::text);
         let is_openid = matches!(driver, Some(Driver::OpenId { .. }));
         let scope = if is_openid { "openid profile email" } else { "email" };
-        let scope = from.find_named(&of("SCOPE"), form::text).unwrap_or_else(|| scope.to_owned());
+        let scope = from.find_named(&of("SCOPE"), parse::text).unwrap_or_else(|| scope.to_owned());
         let mut scope: Vec<String> = scope.split_whitespace().map(str::to_owned).collect();
         if is_openid && !scope.iter().any(|part| part == "openid") {
             scope.insert(0, "openid".to_owned());
         }
-        let email = from.find_named(&of("EMAIL_KEY"), form::text);
+        let email = from.find_named(&of("EMAIL_KEY"), parse::text);
         let email = email.unwrap_or_else(|| "email".to_owned());
         let given = |name: &str| is_openid.then(|| name.to_owned());
         Some(Self {
             name: name.to_owned(),
-            client_secret: from.find_named_secret(&of("CLIENT_SECRET"), form::secret(1)),
+            client_secret: from.find_named_secret(&of("CLIENT_SECRET"), parse::secret(1)),
             scope,
             keys: ClaimKeys {
                 identifier: from
-                    .find_named(&of("IDENTIFIER_KEY"), form::text)
+                    .find_named(&of("IDENTIFIER_KEY"), parse::text)
                     .unwrap_or_else(|| if is_openid { "sub".to_owned() } else { email.clone() }),
                 first_name: from
-                    .find_named(&of("FIRST_NAME_KEY"), form::text)
+                    .find_named(&of("FIRST_NAME_KEY"), parse::text)
                     .or_else(|| given("given_name")),
                 last_name: from
-                    .find_named(&of("LAST_NAME_KEY"), form::text)
+                    .find_named(&of("LAST_NAME_KEY"), parse::text)
                     .or_else(|| given("family_name")),
                 email,
             },
@@ -234,15 +234,15 @@ impl ProviderConfig {
             },
             redirects: from.find_named(&of("REDIRECT_ALLOW_LIST"), urls).unwrap_or_default(),
             mode: from
-                .find_named(&of("MODE"), form::choice(MODES))
+                .find_named(&of("MODE"), parse::choice(MODES))
                 .unwrap_or(ProviderMode::Session),
-            label: from.find_named(&of("LABEL"), form::text).unwrap_or_else(|| name.to_owned()),
+            label: from.find_named(&of("LABEL"), parse::text).unwrap_or_else(|| name.to_owned()),
             icon: from
-                .find_named(&of("ICON"), form::text)
+                .find_named(&of("ICON"), parse::text)
                 .unwrap_or_else(|| "account_circle".to_owned()),
             params: from.find_named(&of("PARAMS"), params).unwrap_or_default(),
             timeout: from
-                .find_named(&of("TIMEOUT"), form::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN))
+                .find_named(&of("TIMEOUT"), parse::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN))
                 .unwrap_or(TIMEOUT),
             // Last, so that the other settings are checked even if one of these is missing.
             client_id: client_id?,
@@ -254,10 +254,10 @@ impl ProviderConfig {
 impl Driver {
     /// Reads the protocol of a provider and its URLs. Without `DRIVER` it is OpenID Connect, unless
     /// a URL of OAuth 2 is set.
-    fn read(from: &mut Settings, of: &impl Fn(&str) -> String) -> Option<Self> {
+    fn read(from: &mut Reader, of: &impl Fn(&str) -> String) -> Option<Self> {
         const DRIVERS: &[(&str, bool)] = &[("openid", true), ("oauth2", false)];
         const ADDRESSES: [&str; 3] = ["AUTHORIZE_URL", "ACCESS_URL", "PROFILE_URL"];
-        let is_openid = require(from, &of("DRIVER"), form::choice(DRIVERS));
+        let is_openid = require(from, &of("DRIVER"), parse::choice(DRIVERS));
         if is_openid.unwrap_or_else(|| !ADDRESSES.iter().any(|name| from.has(&of(name)))) {
             let discovery = require(from, &of("ISSUER_URL"), discovery)?;
             return Some(Self::OpenId { discovery });
@@ -277,7 +277,7 @@ pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// Reads a required setting of a provider.
 fn require<T>(
-    from: &mut Settings,
+    from: &mut Reader,
     name: &str,
     form: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
@@ -287,8 +287,8 @@ fn require<T>(
     from.find_named(name, form)
 }
 
-fn switch(from: &mut Settings, name: &str) -> bool {
-    from.find_named(name, form::boolean).unwrap_or(false)
+fn switch(from: &mut Reader, name: &str) -> bool {
+    from.find_named(name, parse::boolean).unwrap_or(false)
 }
 
 /// Names of providers, separated by commas.

@@ -119,7 +119,7 @@ fn a_misspelt_provider_setting_is_corrected_in_the_error() {
     let wrong = read(&with(&[("AUTH_GOOGLE_SCPE", "email")])).unwrap_err();
     assert_eq!(wrong, "AUTH_GOOGLE_SCPE: should be AUTH_GOOGLE_SCOPE: no such setting");
 
-    // Settings that only Directus has, of other or unknown providers, and of the service.
+    // Reader that only Directus has, of other or unknown providers, and of the service.
     let unknown = |more: &[(&str, &str)]| read(&with(more)).map(|config| config.unknown);
     let mapping = "AUTH_GOOGLE_ROLE_MAPPING";
     assert_eq!(unknown(&[(mapping, "{}")]), Ok(vec![mapping.to_owned()]));

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::WrongSettings;
+use crate::config::InvalidSettings;
 
-fn read(texts: &[(&str, &str)]) -> Result<Config, WrongSettings> {
+fn read(texts: &[(&str, &str)]) -> Result<Config, InvalidSettings> {
     Config::from_texts(texts.iter().copied())
 }
 

@@ -212,7 +212,7 @@ async fn every_cors_header_is_configurable() {
 
 #[tokio::test]
 async fn demo_mode_allows_localhost_origins() {
-    let server = TestServer::with(chinwag::config::Config::show_off).await;
+    let server = TestServer::with(chinwag::config::Config::enable_demo).await;
     let (page, body) = ("http://localhost:3000", json!({"content": "from a page elsewhere"}));
 
     ask_first(&server, page, "/items/messages").await.nothing();

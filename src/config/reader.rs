@@ -24,7 +24,7 @@ pub struct Setting {
 
 /// A wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
+pub struct InvalidSetting {
     /// The setting, or the file.
     pub name: String,
     /// The value found; `None` for secrets.
@@ -35,16 +35,16 @@ pub struct Wrong {
 
 /// All wrong settings, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct WrongSettings(pub Vec<Wrong>);
+pub struct InvalidSettings(pub Vec<InvalidSetting>);
 
 /// The texts of all settings, and the results of reading them.
-pub(super) struct Settings {
+pub(super) struct Reader {
     texts: HashMap<String, String>,
     known: Vec<Setting>,
-    wrong: Vec<Wrong>,
+    wrong: Vec<InvalidSetting>,
 }
 
-impl Settings {
+impl Reader {
     /// Creates settings from these texts. An empty text counts as unset.
     pub(super) fn new(texts: HashMap<String, String>) -> Self {
         Self { texts, known: Vec::new(), wrong: Vec::new() }
@@ -150,7 +150,7 @@ impl Settings {
         self.parse(name, &form, true)
     }
 
-    /// Like [`Settings::find_named`], but errors do not show the value.
+    /// Like [`Reader::find_named`], but errors do not show the value.
     pub(super) fn find_named_secret<T>(
         &mut self,
         name: &str,
@@ -167,7 +167,7 @@ impl Settings {
 
     /// Records an error.
     pub(super) fn report(&mut self, name: &str, found: Option<&str>, should: impl Into<String>) {
-        self.wrong.push(Wrong {
+        self.wrong.push(InvalidSetting {
             name: name.to_owned(),
             found: found.map(str::to_owned),
             should: should.into(),
@@ -180,8 +180,8 @@ impl Settings {
     }
 
     /// Returns `value` if there were no errors.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, WrongSettings> {
-        if self.wrong.is_empty() { Ok(value) } else { Err(WrongSettings(self.wrong)) }
+    pub(super) fn finish<T>(self, value: T) -> Result<T, InvalidSettings> {
+        if self.wrong.is_empty() { Ok(value) } else { Err(InvalidSettings(self.wrong)) }
     }
 
     fn find_in<T>(
@@ -213,7 +213,7 @@ impl Settings {
     }
 }
 
-impl fmt::Display for WrongSettings {
+impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [wrong] => write!(f, "{wrong}"),
@@ -225,7 +225,7 @@ impl fmt::Display for WrongSettings {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, found, should } = self;
         match found {
@@ -242,19 +242,19 @@ impl fmt::Display for Wrong {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::form;
+    use crate::config::parse;
 
-    fn settings(texts: &[(&str, &str)]) -> Settings {
+    fn settings(texts: &[(&str, &str)]) -> Reader {
         let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Settings::new(texts.collect())
+        Reader::new(texts.collect())
     }
 
     #[test]
     fn an_empty_value_counts_as_unset() {
         let mut settings = settings(&[("PORT", " "), ("DB_READERS", " 2 ")]);
 
-        assert_eq!(settings.read("PORT", "8055", form::number::<u16>(0, 65535)), 8055);
-        assert_eq!(settings.read("DB_READERS", "4", form::number::<u32>(1, 64)), 2);
+        assert_eq!(settings.read("PORT", "8055", parse::number::<u16>(0, 65535)), 8055);
+        assert_eq!(settings.read("DB_READERS", "4", parse::number::<u32>(1, 64)), 2);
         assert_eq!(settings.finish(()), Ok(()));
     }
 
@@ -262,8 +262,8 @@ mod tests {
     fn all_errors_are_reported_at_once_without_secrets() {
         let mut settings = settings(&[("PORT", "80\n55"), ("SECRET", "hunter2")]);
 
-        let port = settings.read("PORT", "8055", form::number::<u16>(0, 65535));
-        let secret = settings.find_secret("SECRET", form::secret(32));
+        let port = settings.read("PORT", "8055", parse::number::<u16>(0, 65535));
+        let secret = settings.find_secret("SECRET", parse::secret(32));
 
         assert_eq!(port, 8055);
         assert!(secret.is_none());
@@ -284,9 +284,9 @@ mod tests {
              PROJECT_NAME=\"Our chat\"\n",
         );
 
-        assert_eq!(settings.read("PORT", "8055", form::number::<u16>(0, 65535)), 1);
-        assert_eq!(settings.read("DB_READERS", "4", form::number::<u32>(1, 64)), 2);
-        assert_eq!(settings.read("PROJECT_NAME", "chinwag", form::text), "Our chat");
+        assert_eq!(settings.read("PORT", "8055", parse::number::<u16>(0, 65535)), 1);
+        assert_eq!(settings.read("DB_READERS", "4", parse::number::<u32>(1, 64)), 2);
+        assert_eq!(settings.read("PROJECT_NAME", "chinwag", parse::text), "Our chat");
         assert_eq!(
             settings.finish(()).unwrap_err().to_string(),
             ".env, line 5: should be NAME=value, with quotes around a value that has spaces"
@@ -298,7 +298,7 @@ mod tests {
         let long = "é".repeat(SHOWN_MAX + 1);
         let mut settings = settings(&[("PORT", &long)]);
 
-        settings.read("PORT", "8055", form::number::<u16>(0, 65535));
+        settings.read("PORT", "8055", parse::number::<u16>(0, 65535));
 
         let told = settings.finish(()).unwrap_err().to_string();
         assert!(told.contains(&format!("{:?}…", "é".repeat(SHOWN_MAX))), "{told}");

@@ -4,7 +4,7 @@
 //! Only names with such a prefix are checked, since the environment holds the variables of other
 //! programs too.
 
-use crate::config::settings::Settings;
+use crate::config::reader::Reader;
 
 /// Maximum edit distance of a misspelling.
 const SLIP_MAX: usize = 2;
@@ -12,7 +12,7 @@ const SLIP_MAX: usize = 2;
 /// Reports each name that begins with `prefix` and continues almost like one of `known`, suggesting
 /// the latter. Returns the other unknown names. Skips names that begin with one of `others` that is
 /// longer than the prefix.
-pub fn report(from: &mut Settings, prefix: &str, others: &[String], known: &[&str]) -> Vec<String> {
+pub fn report(from: &mut Reader, prefix: &str, others: &[String], known: &[&str]) -> Vec<String> {
     let is_of_others =
         |name: &str| others.iter().any(|it| it.len() > prefix.len() && name.starts_with(it));
     let mut unknown = Vec::new();
