@@ -20,13 +20,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogConfig;
+use crate::config::LogStyle;
 
 /// Initializes logging. A second call in a process has no effect, which tests rely on.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_nothing));
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let _ = if config.json {
+    let _ = if config.style == LogStyle::Raw {
         registry.with(layer.json().flatten_event(true)).try_init()
     } else {
         let layer = layer.with_ansi(io::stderr().is_terminal());

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// Why the service cannot start or continue, or why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Settings are wrong.
+    /// Settings are invalid.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
     /// Another process listens on the address.

@@ -1,51 +1,68 @@
-//! Reader for browsers: CORS, HSTS and the content security policy.
+//! Settings for browsers: CORS, HSTS and the content security policy.
 //!
 //! Names and formats are those of Directus. `transport::origin` and `transport::cors` apply them.
 
 use std::time::Duration;
 
-use crate::config::parse;
-use crate::config::parse::DefaultUnit;
+use crate::config::parse::accept;
+use crate::config::parse::is_token;
 use crate::config::reader::Reader;
 
 /// Default policy of front-end pages: no restrictions, except that other sites must not frame them.
 const PUBLIC_POLICY: &str = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
 
-/// Reader for browsers.
-#[derive(Debug, Clone)]
-pub struct BrowserConfig {
-    /// Origins that may read responses, besides those of this service.
-    pub cors: CorsConfig,
-    /// `HSTS_…`: how long browsers are to use TLS only; `None` (default) sends no header.
-    pub hsts: Option<HstsConfig>,
-    /// `CONTENT_SECURITY_POLICY`: the policy of the `--public` pages. The built-in pages have
-    /// stricter ones of their own.
-    pub content_security_policy: String,
+settings! {
+    /// Settings for browsers.
+    pub struct BrowserConfig {
+        /// Origins that may read responses, besides those of this service.
+        cors: CorsConfig = section();
+        /// How long browsers are to use TLS only; `None` sends no header.
+        hsts: Option<HstsConfig> = group(HstsConfig::new) {
+            /// Whether browsers are told to use TLS only; enable it only if the whole host is
+            /// served over TLS.
+            enabled = setting("HSTS_ENABLED", "false", boolean);
+            /// How long browsers remember to use TLS only (plain: seconds).
+            max_age = setting("HSTS_MAX_AGE", "31536000", seconds(0));
+            /// Whether browsers use TLS only for all subdomains, too.
+            subdomains = setting("HSTS_INCLUDE_SUB_DOMAINS", "true", boolean);
+            /// Whether browsers may include the host in their preload lists.
+            preload = setting("HSTS_PRELOAD", "false", boolean);
+        };
+        /// The Content-Security-Policy of the pages of `serve --public DIR` (in quotes). Not set:
+        /// "base-uri 'self'; frame-ancestors 'self'; object-src 'none'". Built-in pages have
+        /// stricter policies.
+        content_security_policy: String = derived("CONTENT_SECURITY_POLICY", PUBLIC_POLICY, policy);
+    }
 }
 
-/// Cross-origin resource sharing.
-#[derive(Debug, Clone)]
-pub struct CorsConfig {
-    /// `CORS_ENABLED`, `CORS_ORIGIN`: origins that may read responses; default none, with `--demo`
-    /// those on this machine.
-    pub origins: Origins,
-    /// `CORS_METHODS`, default `GET,POST,PATCH,DELETE,SEARCH`.
-    pub methods: Vec<String>,
-    /// `CORS_ALLOWED_HEADERS`, default `Content-Type,Authorization,Idempotency-Key`: request
-    /// headers such a page may send.
-    pub allowed_headers: Vec<String>,
-    /// `CORS_EXPOSED_HEADERS`, default `Ignored-Fields,Retry-After,X-Request-Id`: response headers
-    /// such a page may read.
-    pub exposed_headers: Vec<String>,
-    /// `CORS_CREDENTIALS`, default true: whether such a page may use cookies, if `CORS_ORIGIN`
-    /// lists its origin.
-    pub credentials: bool,
-    /// `CORS_MAX_AGE`, in seconds, default 18000: how long browsers may cache a preflight response.
-    pub max_age: Duration,
-    /// Whether `CORS_ORIGIN` allows origins but has no effect because `CORS_ENABLED` is not set.
-    pub is_ignored: bool,
-    /// Whether `CORS_ENABLED` is set.
-    is_decided: bool,
+settings! {
+    /// Cross-origin resource sharing.
+    pub struct CorsConfig {
+        /// Whether pages of other origins (scheme, host and port) may read responses. Not set: no,
+        /// but with `serve --demo` those of localhost. `CORS_ORIGIN` has an effect only if this is
+        /// true.
+        enabled: Option<bool> = optional("CORS_ENABLED", boolean);
+        /// The allowed origins: a list such as `https://chat.example.com,http://localhost:3000`, or
+        /// true (or *) for all origins, without cookies.
+        origins: Origins = setting("CORS_ORIGIN", "false", origins);
+        /// The methods that pages of the allowed origins may use.
+        methods: Vec<String> = setting("CORS_METHODS", "GET,POST,PATCH,DELETE,SEARCH", tokens);
+        /// The request headers that pages of the allowed origins may send.
+        allowed_headers: Vec<String> =
+            setting("CORS_ALLOWED_HEADERS", "Content-Type,Authorization,Idempotency-Key", tokens);
+        /// The response headers that pages of the allowed origins may read.
+        exposed_headers: Vec<String> =
+            setting("CORS_EXPOSED_HEADERS", "Ignored-Fields,Retry-After,X-Request-Id", tokens);
+        /// Whether pages of the origins listed in `CORS_ORIGIN` may use cookies, and open sockets
+        /// with them.
+        credentials: bool = setting("CORS_CREDENTIALS", "true", boolean);
+        /// How long browsers may cache the permissions of other origins (plain: seconds).
+        max_age: Duration = setting("CORS_MAX_AGE", "18000", seconds(0));
+        /// Whether `CORS_ORIGIN` allows origins but has no effect because `CORS_ENABLED` is not
+        /// set.
+        is_ignored: bool = computed(enabled.is_none() && origins != Origins::None);
+    }
+    check CorsConfig::check;
 }
 
 /// A set of origins.
@@ -64,58 +81,31 @@ pub enum Origins {
 /// `Strict-Transport-Security`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HstsConfig {
-    /// `HSTS_MAX_AGE`, in seconds, default 31536000.
+    /// How long browsers remember it.
     pub max_age: Duration,
-    /// `HSTS_INCLUDE_SUB_DOMAINS`, default true.
+    /// Whether it applies to all subdomains.
     pub subdomains: bool,
-    /// `HSTS_PRELOAD`, default false.
+    /// Whether browsers may include the host in their preload lists.
     pub preload: bool,
 }
 
-impl BrowserConfig {
-    pub(super) fn read(from: &mut Reader) -> Self {
-        Self {
-            cors: CorsConfig::read(from),
-            hsts: HstsConfig::read(from),
-            content_security_policy: from
-                .find("CONTENT_SECURITY_POLICY", policy)
-                .unwrap_or_else(|| PUBLIC_POLICY.to_owned()),
-        }
+impl HstsConfig {
+    fn new(enabled: bool, max_age: Duration, subdomains: bool, preload: bool) -> Option<Self> {
+        enabled.then_some(Self { max_age, subdomains, preload })
     }
 }
 
 impl CorsConfig {
-    fn read(from: &mut Reader) -> Self {
-        let enabled = from.find("CORS_ENABLED", parse::boolean);
-        let origins = from.read("CORS_ORIGIN", "false", origins);
-        let is_named = origins != Origins::None;
-        Self {
-            origins: if enabled == Some(true) { origins } else { Origins::None },
-            methods: from.read("CORS_METHODS", "GET,POST,PATCH,DELETE,SEARCH", tokens),
-            allowed_headers: from.read(
-                "CORS_ALLOWED_HEADERS",
-                "Content-Type,Authorization,Idempotency-Key",
-                tokens,
-            ),
-            exposed_headers: from.read(
-                "CORS_EXPOSED_HEADERS",
-                "Ignored-Fields,Retry-After,X-Request-Id",
-                tokens,
-            ),
-            credentials: from.read("CORS_CREDENTIALS", "true", parse::boolean),
-            max_age: from.read(
-                "CORS_MAX_AGE",
-                "18000",
-                parse::duration(DefaultUnit::Seconds, Duration::ZERO),
-            ),
-            is_ignored: enabled.is_none() && is_named,
-            is_decided: enabled.is_some(),
+    /// Allows no origin unless enabled.
+    fn check(&mut self, _: &mut Reader) {
+        if self.enabled != Some(true) {
+            self.origins = Origins::None;
         }
     }
 
     /// Allows pages on this machine, unless `CORS_ENABLED` is set.
     pub(super) fn allow_local(&mut self) {
-        if !self.is_decided {
+        if self.enabled.is_none() {
             self.origins = Origins::Local;
         }
     }
@@ -131,22 +121,6 @@ impl Origins {
             Self::Local => is_local(origin),
             Self::Listed(origins) => origins.iter().any(|listed| listed == origin),
         }
-    }
-}
-
-impl HstsConfig {
-    fn read(from: &mut Reader) -> Option<Self> {
-        let enabled = from.read("HSTS_ENABLED", "false", parse::boolean);
-        let config = Self {
-            max_age: from.read(
-                "HSTS_MAX_AGE",
-                "31536000",
-                parse::duration(DefaultUnit::Seconds, Duration::ZERO),
-            ),
-            subdomains: from.read("HSTS_INCLUDE_SUB_DOMAINS", "true", parse::boolean),
-            preload: from.read("HSTS_PRELOAD", "false", parse::boolean),
-        };
-        enabled.then_some(config)
     }
 }
 
@@ -200,12 +174,6 @@ fn origin_of(text: &str) -> Option<String> {
 /// Reads method or header names, separated by commas.
 fn tokens(value: &str) -> Result<Vec<String>, String> {
     let value = value.strip_prefix("array:").unwrap_or(value);
-    let is_token = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
     let names: Vec<String> = value.split(',').map(|name| name.trim().to_owned()).collect();
     if names.iter().all(|name| is_token(name)) {
         Ok(names)
@@ -216,11 +184,8 @@ fn tokens(value: &str) -> Result<Vec<String>, String> {
 
 /// Reads a policy that is sent as a header value unchanged.
 fn policy(value: &str) -> Result<String, String> {
-    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        Ok(value.to_owned())
-    } else {
-        Err("a policy in one line of ASCII, such as frame-ancestors 'self'".to_owned())
-    }
+    let is_ascii = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    accept(value, is_ascii, "a policy in one line of ASCII, such as frame-ancestors 'self'")
 }
 
 #[cfg(test)]

@@ -3,30 +3,83 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use url::Url;
 
 use crate::config::Secret;
 use crate::config::parse;
 use crate::config::reader::Reader;
-use crate::text;
 
-/// Outgoing mail.
-#[derive(Debug, Clone)]
-pub struct EmailConfig {
-    /// `EMAIL_FROM`, default `no-reply@example.com`: the sender, as an address or `Name <address>`.
-    pub from: String,
-    /// `EMAIL_TRANSPORT`, default none, with `--demo` `log`: the transport; `None` disables mail.
-    pub transport: Option<EmailTransport>,
-    /// `EMAIL_SENDMAIL_PATH`, default `/usr/sbin/sendmail`.
-    pub sendmail: PathBuf,
-    /// `EMAIL_FILE_PATH`, default `data/mails`: the directory that `file` writes into.
-    pub directory: PathBuf,
-    /// The server of the `smtp` transport.
-    pub smtp: SmtpConfig,
+settings! {
+    /// Outgoing mail.
+    pub struct EmailConfig {
+        /// The mail transport: smtp, sendmail or, for development, file or log (readers of the log
+        /// can follow the links). Not set: no mail, with `--demo` log. Links begin with
+        /// `PUBLIC_URL`.
+        transport: Option<EmailTransport> = optional("EMAIL_TRANSPORT", choice);
+        /// The sender: an address, or `Name <address>`.
+        from: String = setting("EMAIL_FROM", "no-reply@example.com", sender);
+        /// The server of the `smtp` transport.
+        smtp: SmtpConfig = section();
+        /// The program of the transport sendmail.
+        sendmail: PathBuf = setting("EMAIL_SENDMAIL_PATH", "/usr/sbin/sendmail", file);
+        /// The directory of the transport file.
+        directory: PathBuf = setting("EMAIL_FILE_PATH", "data/mails", file);
+    }
+}
+
+settings! {
+    /// An SMTP server.
+    pub struct SmtpConfig {
+        /// The mail server for smtp.
+        host: String = setting("EMAIL_SMTP_HOST", "localhost", domain);
+        /// Whether to use TLS with the mail server from the first byte. Otherwise STARTTLS is used
+        /// if the server offers it, and required if there is a password to send.
+        secure: bool = setting("EMAIL_SMTP_SECURE", "false", boolean);
+        /// The port of the mail server. Not set: 587, with `EMAIL_SMTP_SECURE` 465.
+        port: u16 =
+            derived("EMAIL_SMTP_PORT", if secure { "465" } else { "587" }, number(1, 65_535));
+        /// Whether to use no TLS at all with the mail server.
+        ignore_tls: bool = setting("EMAIL_SMTP_IGNORE_TLS", "false", boolean);
+        /// The account at the mail server.
+        user: Option<String> = optional("EMAIL_SMTP_USER", text);
+        /// The password of `EMAIL_SMTP_USER`.
+        password: Option<Secret> = secret("EMAIL_SMTP_PASSWORD", secret(1));
+        /// The name of this machine in EHLO. Not set: its host name.
+        name: Option<String> = optional("EMAIL_SMTP_NAME", domain);
+    }
+    check SmtpConfig::check;
+}
+
+settings! {
+    /// Links in mails.
+    pub struct LinksConfig {
+        /// The pages that password reset links may lead to besides the built-in one, separated by
+        /// commas. Scheme, host, port and path of a `reset_url` have to match one of them.
+        reset_urls: Vec<Url> = setting("PASSWORD_RESET_URL_ALLOW_LIST", "", urls);
+        /// The pages that invitations (`invite_url`) may lead to, separated by commas.
+        invite_urls: Vec<Url> = setting("USER_INVITE_URL_ALLOW_LIST", "", urls);
+        /// The pages that links to confirm an address (`verification_url`) may lead to, separated
+        /// by commas.
+        register_urls: Vec<Url> = setting("USER_REGISTER_URL_ALLOW_LIST", "", urls);
+        /// How long an invitation is valid (plain: milliseconds).
+        invite_ttl: Duration = setting("USER_INVITE_TOKEN_TTL", "7d", milliseconds(1_000));
+        /// How long a link that confirms an address is valid (plain: milliseconds). A password
+        /// reset link is valid for a day.
+        verification_ttl: Duration =
+            setting("EMAIL_VERIFICATION_TOKEN_TTL", "7d", milliseconds(1_000));
+        /// The minimum duration of a registration, so that timing discloses nothing (plain:
+        /// milliseconds); slower ones take a multiple.
+        register_stall: Duration = setting("REGISTER_STALL_TIME", "750", milliseconds(0));
+        /// The minimum duration of a request for a new password, as of a registration (plain:
+        /// milliseconds).
+        reset_stall: Duration = setting("PASSWORD_RESET_STALL_TIME", "500", milliseconds(0));
+    }
 }
 
 /// Mail transports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
 pub enum EmailTransport {
     /// An SMTP server.
     Smtp,
@@ -38,100 +91,13 @@ pub enum EmailTransport {
     File,
 }
 
-/// An SMTP server.
-#[derive(Debug, Clone)]
-pub struct SmtpConfig {
-    /// `EMAIL_SMTP_HOST`, default `localhost`.
-    pub host: String,
-    /// `EMAIL_SMTP_PORT`, default 587, with `EMAIL_SMTP_SECURE` 465.
-    pub port: u16,
-    /// `EMAIL_SMTP_USER`, default none.
-    pub user: Option<String>,
-    /// `EMAIL_SMTP_PASSWORD`, default none.
-    pub password: Option<Secret>,
-    /// `EMAIL_SMTP_SECURE`, default false: implicit TLS. Otherwise `STARTTLS` is used if the server
-    /// offers it, and is required if there is a password to send.
-    pub secure: bool,
-    /// `EMAIL_SMTP_IGNORE_TLS`, default false: no TLS at all.
-    pub ignore_tls: bool,
-    /// `EMAIL_SMTP_NAME`, default the host name of this machine: the name sent in `EHLO`.
-    pub name: Option<String>,
-}
-
-/// Links in mails.
-#[derive(Debug, Clone)]
-pub struct LinksConfig {
-    /// `PASSWORD_RESET_URL_ALLOW_LIST`, default none: allowed targets of password reset links,
-    /// besides the built-in page.
-    pub reset_urls: Vec<Url>,
-    /// `USER_INVITE_URL_ALLOW_LIST`, default none: allowed targets of invitation links.
-    pub invite_urls: Vec<Url>,
-    /// `USER_REGISTER_URL_ALLOW_LIST`, default none: allowed targets of verification links.
-    pub register_urls: Vec<Url>,
-    /// `USER_INVITE_TOKEN_TTL`, default `7d`: how long an invitation is valid.
-    pub invite_ttl: Duration,
-    /// `EMAIL_VERIFICATION_TOKEN_TTL`, default `7d`: how long a verification link is valid.
-    pub verification_ttl: Duration,
-    /// `REGISTER_STALL_TIME`, in milliseconds, default 750: minimum duration of a registration.
-    pub register_stall: Duration,
-    /// `PASSWORD_RESET_STALL_TIME`, in milliseconds, default 500: minimum duration of a password
-    /// reset request.
-    pub reset_stall: Duration,
-}
-
-impl EmailConfig {
-    pub(super) fn read(from: &mut Reader) -> Self {
-        const TRANSPORTS: &[(&str, EmailTransport)] = &[
-            ("smtp", EmailTransport::Smtp),
-            ("sendmail", EmailTransport::Sendmail),
-            ("log", EmailTransport::Log),
-            ("file", EmailTransport::File),
-        ];
-        Self {
-            transport: from.find("EMAIL_TRANSPORT", parse::choice(TRANSPORTS)),
-            from: from.read("EMAIL_FROM", "no-reply@example.com", sender),
-            smtp: SmtpConfig::read(from),
-            sendmail: from.read("EMAIL_SENDMAIL_PATH", "/usr/sbin/sendmail", parse::file),
-            directory: from.read("EMAIL_FILE_PATH", "data/mails", parse::file),
-        }
-    }
-}
-
 impl SmtpConfig {
-    fn read(from: &mut Reader) -> Self {
-        let host = from.read("EMAIL_SMTP_HOST", "localhost", parse::domain);
-        let port = from.find("EMAIL_SMTP_PORT", parse::number(1, 65_535));
-        let secure = from.read("EMAIL_SMTP_SECURE", "false", parse::boolean);
-        let config = Self {
-            host,
-            port: port.unwrap_or(if secure { 465 } else { 587 }),
-            secure,
-            ignore_tls: from.read("EMAIL_SMTP_IGNORE_TLS", "false", parse::boolean),
-            user: from.find("EMAIL_SMTP_USER", parse::text),
-            password: from.find_secret("EMAIL_SMTP_PASSWORD", parse::secret(1)),
-            name: from.find("EMAIL_SMTP_NAME", parse::domain),
-        };
-        if config.secure && config.ignore_tls {
-            from.report("EMAIL_SMTP_IGNORE_TLS", Some("true"), "false with EMAIL_SMTP_SECURE");
+    fn check(&mut self, from: &mut Reader) {
+        if self.secure && self.ignore_tls {
+            from.report("EMAIL_SMTP_IGNORE_TLS", "false with EMAIL_SMTP_SECURE");
         }
-        if config.user.is_some() != config.password.is_some() {
-            from.report("EMAIL_SMTP_PASSWORD", None, "set together with EMAIL_SMTP_USER");
-        }
-        config
-    }
-}
-
-impl LinksConfig {
-    pub(super) fn read(from: &mut Reader) -> Self {
-        let list = |from: &mut Reader, name| from.find(name, urls).unwrap_or_default();
-        Self {
-            reset_urls: list(from, "PASSWORD_RESET_URL_ALLOW_LIST"),
-            invite_urls: list(from, "USER_INVITE_URL_ALLOW_LIST"),
-            register_urls: list(from, "USER_REGISTER_URL_ALLOW_LIST"),
-            invite_ttl: from.read("USER_INVITE_TOKEN_TTL", "7d", parse::lifetime),
-            verification_ttl: from.read("EMAIL_VERIFICATION_TOKEN_TTL", "7d", parse::lifetime),
-            register_stall: from.read("REGISTER_STALL_TIME", "750", parse::wait),
-            reset_stall: from.read("PASSWORD_RESET_STALL_TIME", "500", parse::wait),
+        if self.user.is_some() != self.password.is_some() {
+            from.report("EMAIL_SMTP_PASSWORD", "set together with EMAIL_SMTP_USER");
         }
     }
 }
@@ -145,17 +111,6 @@ fn sender(value: &str) -> Result<String, String> {
     parse::text(value).and_then(|_| parse::email(address)).map(|_| value.to_owned()).map_err(|_| {
         "an address, such as chat@example.com or Our chat <chat@example.com>".to_owned()
     })
-}
-
-/// URLs of pages, separated by commas.
-pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
-    text::names(value)
-        .map(|part| Url::parse(part).ok().filter(Url::has_host))
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| {
-            "addresses of pages, separated by commas, such as https://chat.example.com/welcome"
-                .to_owned()
-        })
 }
 
 #[cfg(test)]

@@ -9,92 +9,88 @@ use url::Url;
 
 use crate::config::Admission;
 use crate::config::ClaimKeys;
-use crate::config::parse;
-use crate::config::parse::DefaultUnit;
-use crate::config::providers::TIMEOUT_MIN;
+use crate::config::parse::accept;
+use crate::config::parse::text;
 use crate::config::providers::endpoint;
-use crate::config::providers::key;
+use crate::config::providers::placeholder;
 use crate::config::providers::provider_name;
+use crate::config::providers::role;
 use crate::config::reader::Reader;
-use crate::text;
+use crate::config::table::Section;
+use crate::text::names;
 
-/// An issuer of tokens that are accepted as access tokens.
-#[derive(Debug, Clone)]
-pub struct IssuerConfig {
-    /// `AUTH_JWT_JWKS_URL`: the URL of the public keys.
-    pub keys_url: Url,
-    /// `AUTH_JWT_ISSUER`: the required value of `iss`.
-    pub issuer: String,
-    /// `AUTH_JWT_AUDIENCE`, separated by commas: `aud` has to contain one of them.
-    pub audience: Vec<String>,
-    /// `AUTH_JWT_ALGORITHMS`, default `RS256,ES256`.
-    pub algorithms: Vec<String>,
-    /// `AUTH_JWT_PROVIDER`, default `jwt`: the `provider` of such accounts.
-    pub provider: String,
-    /// `AUTH_JWT_…_KEY`.
-    pub keys: ClaimKeys,
-    /// Admission of new accounts.
-    pub admission: Admission,
-    /// `AUTH_JWT_TIMEOUT`, default `10s`: timeout for fetching the keys.
-    pub timeout: Duration,
+settings! {
+    /// An issuer of tokens that are accepted as access tokens.
+    pub struct IssuerConfig {
+        /// The URL of the public keys.
+        keys_url: Url = group(placeholder) {
+            /// The URL of the public keys (JSON Web Key Set) of an application that issues tokens.
+            /// Its tokens are accepted as access tokens once the issuer and the audience are set,
+            /// too.
+            url = optional("AUTH_JWT_JWKS_URL", endpoint);
+        };
+        /// The exact value of the claim iss in such tokens.
+        issuer: String = setting("AUTH_JWT_ISSUER", "", issuer);
+        /// The accepted audiences, separated by commas; aud has to contain one of them.
+        audience: Vec<String> = setting("AUTH_JWT_AUDIENCE", "", list);
+        /// The accepted signatures: some of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384,
+        /// EdDSA.
+        algorithms: Vec<String> = setting("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
+        /// The provider of accounts from such tokens. If `AUTH_PROVIDERS` contains it, they share
+        /// its accounts.
+        provider: String = setting("AUTH_JWT_PROVIDER", "jwt", provider_name);
+        /// The names of the claims.
+        keys: ClaimKeys = fields(ClaimKeys) {
+            /// The claim with the address of new accounts.
+            email = setting("AUTH_JWT_EMAIL_KEY", "email", text);
+            /// The claim that identifies a user in such tokens.
+            identifier = setting("AUTH_JWT_IDENTIFIER_KEY", "sub", text);
+            /// The claim with the first name of new accounts.
+            first_name = setting("AUTH_JWT_FIRST_NAME_KEY", "given_name", text_or_none);
+            /// The claim with the last name of new accounts.
+            last_name = setting("AUTH_JWT_LAST_NAME_KEY", "family_name", text_or_none);
+        };
+        /// Admission of new accounts.
+        admission: Admission = fields(Admission) {
+            /// Whether unknown users with such tokens get an account.
+            register = setting("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", boolean);
+            /// Whether `email_verified` has to be true for a new account.
+            verified_email = setting("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", boolean);
+            /// The key of the role of new accounts.
+            role = optional("AUTH_JWT_DEFAULT_ROLE_ID", role);
+            sync = computed(false);
+        };
+        /// The timeout for fetching the public keys (plain: milliseconds).
+        timeout: Duration = setting("AUTH_JWT_TIMEOUT", "10s", milliseconds(10));
+    }
 }
 
-impl IssuerConfig {
-    /// Reads the settings of the issuer; `None` if there is none, or if a required setting is
-    /// missing, which is reported.
-    pub(super) fn read(from: &mut Reader) -> Option<Self> {
-        let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
-        let issuer = from.find("AUTH_JWT_ISSUER", issuer);
-        let audience = from.find("AUTH_JWT_AUDIENCE", list);
-        let text = |from: &mut Reader, name, default| from.read(name, default, parse::text);
-        let algorithms = from.read("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
-        let provider = from.read("AUTH_JWT_PROVIDER", "jwt", provider_name);
-        let keys = ClaimKeys {
-            identifier: text(from, "AUTH_JWT_IDENTIFIER_KEY", "sub"),
-            email: text(from, "AUTH_JWT_EMAIL_KEY", "email"),
-            first_name: Some(text(from, "AUTH_JWT_FIRST_NAME_KEY", "given_name")),
-            last_name: Some(text(from, "AUTH_JWT_LAST_NAME_KEY", "family_name")),
-        };
-        let admission = Admission {
-            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", parse::boolean),
-            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", parse::boolean),
-            role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
-            sync: false,
-        };
-        let timeout = parse::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN);
-        let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
-        let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
-        if set.contains(&true) && set.contains(&false) {
+/// An issuer is optional: all of its required settings are set, or none.
+impl Section for Option<IssuerConfig> {
+    fn read(from: &mut Reader) -> Self {
+        let required = ["AUTH_JWT_JWKS_URL", "AUTH_JWT_ISSUER", "AUTH_JWT_AUDIENCE"];
+        let set = required.into_iter().filter(|name| from.value(name).is_some()).count();
+        if set != 0 && set != required.len() {
             // Without the audience, tokens for other applications of the issuer would be accepted.
-            from.report(
-                "AUTH_JWT_JWKS_URL",
-                None,
-                "set together with AUTH_JWT_ISSUER and AUTH_JWT_AUDIENCE",
-            );
+            let should = "set together with AUTH_JWT_ISSUER and AUTH_JWT_AUDIENCE";
+            from.report("AUTH_JWT_JWKS_URL", should);
         }
-        Some(Self {
-            keys_url: keys_url?,
-            issuer: issuer?,
-            audience: audience?,
-            algorithms,
-            provider,
-            keys,
-            admission,
-            timeout,
-        })
+        let issuer = IssuerConfig::read(from);
+        (set == required.len()).then_some(issuer)
     }
 }
 
 fn issuer(value: &str) -> Result<String, String> {
-    if value == "directus" {
-        return Err("the name of another issuer: directus is the name of this service".to_owned());
-    }
-    parse::text(value)
+    let should = "the name of another issuer: directus is the name of this service";
+    accept(value, value != "directus", should).and_then(|value| text(&value))
 }
 
 fn list(value: &str) -> Result<Vec<String>, String> {
-    let parts: Vec<String> = text::names(value).map(str::to_owned).collect();
-    if parts.is_empty() { Err("values separated by commas".to_owned()) } else { Ok(parts) }
+    let parts: Vec<String> = names(value).map(str::to_owned).collect();
+    if parts.is_empty() && !value.is_empty() {
+        return Err("values separated by commas".to_owned());
+    }
+    Ok(parts)
 }
 
 /// Reads signature algorithms. Only asymmetric ones are allowed: with a shared key every verifier

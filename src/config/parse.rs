@@ -9,11 +9,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use url::Url;
+
 use crate::config::Secret;
+use crate::text::names;
 
 /// The unit of a duration that is written as a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DefaultUnit {
+enum DefaultUnit {
     /// Milliseconds, as in `ACCESS_TOKEN_TTL` and `LOGIN_STALL_TIME`.
     Milliseconds,
     /// Seconds, as in `WEBSOCKETS_HEARTBEAT_PERIOD`.
@@ -40,29 +44,32 @@ const SIZE_UNITS: &[(&[&str], f64)] = &[
     (&["tb"], 1_099_511_627_776.0),
 ];
 
+/// Returns the text if it is valid, otherwise the expected format.
+pub fn accept(value: &str, is_valid: bool, should: &str) -> Result<String, String> {
+    if is_valid { Ok(value.to_owned()) } else { Err(should.to_owned()) }
+}
+
 /// A line of text.
 pub fn text(value: &str) -> Result<String, String> {
-    if value.chars().any(char::is_control) {
-        return Err("one line of text".to_owned());
-    }
-    Ok(value.to_owned())
+    accept(value, !value.chars().any(char::is_control), "one line of text")
+}
+
+/// A line of text; `None` for an empty one.
+pub fn text_or_none(value: &str) -> Result<Option<String>, String> {
+    Ok(Some(text(value)?).filter(|text| !text.is_empty()))
 }
 
 /// The path of a file, relative to the working directory or absolute.
 pub fn file(value: &str) -> Result<PathBuf, String> {
-    if value.ends_with(['/', '.']) || value.contains('\0') {
-        return Err("the path of a file".to_owned());
-    }
-    Ok(PathBuf::from(value))
+    let is_file = !value.ends_with(['/', '.']) && !value.contains('\0');
+    accept(value, is_file, "the path of a file").map(PathBuf::from)
 }
 
 /// A secret of at least `min` characters.
 pub fn secret(min: usize) -> impl Fn(&str) -> Result<Secret, String> {
     move |value| {
-        if value.chars().count() < min {
-            return Err(format!("a text of at least {min} characters"));
-        }
-        Ok(Secret(value.to_owned()))
+        let should = format!("a text of at least {min} characters");
+        accept(value, value.chars().count() >= min, &should).map(Secret)
     }
 }
 
@@ -80,13 +87,8 @@ pub fn public_url(value: &str) -> Result<String, String> {
     let complete = rest.is_some_and(|rest| {
         !rest.is_empty() && !rest.starts_with('/') && !rest.contains([' ', '?', '#'])
     });
-    if value == "/" {
-        Ok(value.to_owned())
-    } else if complete {
-        Ok(value.trim_end_matches('/').to_owned())
-    } else {
-        Err("an address, such as https://chat.example.com, or /".to_owned())
-    }
+    let url = if complete { value.trim_end_matches('/') } else { value };
+    accept(url, complete || url == "/", "an address, such as https://chat.example.com, or /")
 }
 
 /// An integer within inclusive bounds.
@@ -116,35 +118,28 @@ pub fn boolean(value: &str) -> Result<bool, String> {
     }
 }
 
-/// One of the given words, ignoring case.
-pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
-    move |value| {
-        let found = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
-        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            match words.as_slice() {
-                [only] => (*only).to_owned(),
-                _ => format!("one of {}", words.join(", ")),
-            }
-        })
-    }
+/// The name of a variant, ignoring case.
+pub fn choice<T: ValueEnum>(value: &str) -> Result<T, String> {
+    T::from_str(value, true).map_err(|_| {
+        let names = T::value_variants().iter().filter_map(T::to_possible_value);
+        let names: Vec<String> = names.map(|name| name.get_name().to_owned()).collect();
+        let one_of = if names.len() > 1 { "one of " } else { "" };
+        format!("{one_of}{}", names.join(", "))
+    })
 }
 
-/// A lifetime: at least a second.
-pub fn lifetime(value: &str) -> Result<Duration, String> {
-    duration(DefaultUnit::Milliseconds, Duration::from_secs(1))(value)
+/// A duration of at least `min` milliseconds; a plain number is in milliseconds.
+pub fn milliseconds(min: u64) -> impl Fn(&str) -> Result<Duration, String> {
+    duration(DefaultUnit::Milliseconds, Duration::from_millis(min))
 }
 
-/// A delay or retention period, possibly zero.
-pub fn wait(value: &str) -> Result<Duration, String> {
-    duration(DefaultUnit::Milliseconds, Duration::ZERO)(value)
+/// A duration of at least `min` milliseconds; a plain number is in seconds.
+pub fn seconds(min: u64) -> impl Fn(&str) -> Result<Duration, String> {
+    duration(DefaultUnit::Seconds, Duration::from_millis(min))
 }
 
 /// A duration of at least `min`: a number with a unit (`15m`, `7d`, `500ms`), or a plain one.
-pub fn duration(
-    default_unit: DefaultUnit,
-    min: Duration,
-) -> impl Fn(&str) -> Result<Duration, String> {
+fn duration(default_unit: DefaultUnit, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
     /// Longer durations would exceed the calendar.
     const MAX: Duration = Duration::from_hours(100 * 366 * 24);
     move |value| {
@@ -190,35 +185,57 @@ pub fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<usize, String> {
     }
 }
 
+/// The size of a message or of its parts.
+pub fn message_size(value: &str) -> Result<usize, String> {
+    size(1 << 10, 1 << 30)(value)
+}
+
+/// The size of memory or storage for many clients.
+pub fn budget(value: &str) -> Result<usize, String> {
+    size(1 << 20, 1 << 40)(value)
+}
+
+/// A number of events per second, or of connections.
+pub fn rate<T: TryFrom<u64>>(value: &str) -> Result<T, String> {
+    number(1, 10_000_000)(value)
+}
+
 /// An email address: text, one `@`, text, no spaces.
 pub fn email(value: &str) -> Result<String, String> {
     let parts = value.split_once('@');
     let complete = parts
         .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    if complete && !value.contains(char::is_whitespace) {
-        Ok(value.to_owned())
-    } else {
-        Err("an email address, such as admin@example.com".to_owned())
-    }
+    let is_email = complete && !value.contains(char::is_whitespace);
+    accept(value, is_email, "an email address, such as admin@example.com")
 }
 
 /// The name of a cookie: a token of RFC 6265.
 pub fn cookie_name(value: &str) -> Result<String, String> {
-    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    {
-        Ok(value.to_owned())
-    } else {
-        Err("the name of a cookie: letters, digits and any of !#$%&'*+-.^_`|~".to_owned())
-    }
+    let should = "the name of a cookie: letters, digits and any of !#$%&'*+-.^_`|~";
+    accept(value, is_token(value), should)
+}
+
+/// Returns whether the text is a token of HTTP: the name of a method, a header or a cookie.
+pub fn is_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+/// URLs of pages, separated by commas.
+pub fn urls(value: &str) -> Result<Vec<Url>, String> {
+    names(value)
+        .map(|part| Url::parse(part).ok().filter(Url::has_host))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| {
+            "addresses of pages, separated by commas, such as https://chat.example.com/welcome"
+                .to_owned()
+        })
 }
 
 /// The domain of a cookie.
 pub fn domain(value: &str) -> Result<String, String> {
-    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.') {
-        Ok(value.to_owned())
-    } else {
-        Err("a domain, such as example.com".to_owned())
-    }
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    accept(value, value.bytes().all(is_allowed), "a domain, such as example.com")
 }
 
 /// A log level in Directus's words, or filters as `tracing` accepts them
@@ -265,6 +282,7 @@ fn in_units(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SameSite;
 
     #[test]
     fn durations_have_the_format_of_directus() {
@@ -342,13 +360,11 @@ mod tests {
 
     #[test]
     fn booleans_and_choices_are_case_insensitive() {
-        const WORDS: &[(&str, u8)] = &[("lax", 1), ("strict", 2)];
-
         assert_eq!(boolean("TRUE"), Ok(true));
         assert_eq!(boolean("0"), Ok(false));
         assert!(boolean("yes").is_err());
-        assert_eq!(choice(WORDS)("Strict"), Ok(2));
-        assert_eq!(choice(WORDS)("none"), Err("one of lax, strict".to_owned()));
+        assert_eq!(choice("Strict"), Ok(SameSite::Strict));
+        assert_eq!(choice::<SameSite>("maybe"), Err("one of lax, strict, none".to_owned()));
     }
 
     #[test]

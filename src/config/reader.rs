@@ -1,28 +1,23 @@
-//! Named texts from the environment and `.env`, read one by one. Errors are collected.
+//! Reads the texts of settings from the environment and `.env`, one by one. Errors are collected.
 //!
-//! Every read names the setting, its default and its parser, so the list of all settings is always
-//! complete. This module knows no setting by name.
+//! This module knows no setting by name; the tables name each with its default and its parser.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
+use crate::config::listing::PROVIDER;
+use crate::config::listing::Setting;
+use crate::config::listing::Source;
+use crate::text::one_line;
+
 /// The file of settings in the working directory.
 const FILE: &str = ".env";
 
-/// Maximum number of characters of a wrong value in a report.
+/// Maximum number of characters of an invalid value in a report.
 const SHOWN_MAX: usize = 60;
 
-/// The name of a setting and its default as in `.env.example`; empty for none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// The variable.
-    pub name: &'static str,
-    /// The default as text.
-    pub default: &'static str,
-}
-
-/// A wrong setting.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
     /// The setting, or the file.
@@ -33,52 +28,66 @@ pub struct InvalidSetting {
     pub should: String,
 }
 
-/// All wrong settings, at least one.
+/// All invalid settings, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidSettings(pub Vec<InvalidSetting>);
 
 /// The texts of all settings, and the results of reading them.
-pub(super) struct Reader {
-    texts: HashMap<String, String>,
-    known: Vec<Setting>,
-    wrong: Vec<InvalidSetting>,
+#[derive(Default)]
+pub struct Reader {
+    texts: HashMap<String, (String, Source)>,
+    heading: &'static str,
+    /// The provider whose settings are being read.
+    provider: String,
+    settings: Vec<Setting>,
+    invalid: Vec<InvalidSetting>,
+}
+
+/// A row of a table, whose method decides how it is read.
+pub struct Row<'a> {
+    reader: &'a mut Reader,
+    name: &'static str,
 }
 
 impl Reader {
-    /// Creates settings from these texts. An empty text counts as unset.
-    pub(super) fn new(texts: HashMap<String, String>) -> Self {
-        Self { texts, known: Vec::new(), wrong: Vec::new() }
+    /// Creates a reader of these texts. An empty text counts as unset.
+    pub(super) fn from_texts<N: Into<String>, T: Into<String>>(
+        texts: impl IntoIterator<Item = (N, T)>,
+    ) -> Self {
+        let texts = texts.into_iter();
+        let texts = texts.map(|(name, text)| (name.into(), (text.into(), Source::Environment)));
+        Self { texts: texts.collect(), ..Self::default() }
     }
 
     /// Reads the process environment, which has precedence, and `.env` in the working directory.
     pub(super) fn from_env() -> Self {
-        let mut settings = Self::new(HashMap::new());
-        settings.read_file();
+        let mut reader = Self::default();
+        reader.read_file();
         for (name, value) in std::env::vars_os() {
             if let (Ok(name), value) = (name.into_string(), value.to_string_lossy()) {
-                settings.texts.insert(name, value.into_owned());
+                reader.texts.insert(name, (value.into_owned(), Source::Environment));
             }
         }
-        settings
+        reader
     }
 
     /// Reads `.env`, if it exists.
     fn read_file(&mut self) {
         match std::fs::read_to_string(FILE) {
-            Ok(text) => self.take_lines(text.trim_start_matches('\u{feff}')),
+            Ok(text) => self.read_lines(text.trim_start_matches('\u{feff}')),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.report(FILE, Some(&error.to_string()), "a text file"),
+            Err(error) => self.report_file(FILE, Some(error.to_string()), "a text file"),
         }
     }
 
     /// Reads the lines of `.env`. An invalid line is reported by its number only, since it may hold
     /// a secret.
-    fn take_lines(&mut self, text: &str) {
+    fn read_lines(&mut self, text: &str) {
         for line in dotenvy::from_read_iter(text.as_bytes()) {
             match line {
                 // The first line of a name counts, as in other readers of such files.
                 Ok((name, value)) => {
-                    self.texts.entry(name).or_insert(value);
+                    self.texts.entry(name).or_insert((value, Source::File));
                 }
                 Err(dotenvy::Error::LineParse(piece, _)) => {
                     let number = text.lines().position(|line| line.contains(piece.trim_end()));
@@ -87,139 +96,160 @@ impl Reader {
                         |number| format!("{FILE}, line {}", number + 1),
                     );
                     let should = "NAME=value, with quotes around a value that has spaces";
-                    self.report(&name, None, should);
+                    self.report_file(&name, None, should);
                 }
-                Err(error) => return self.report(FILE, Some(&error.to_string()), "a text file"),
+                Err(error) => {
+                    return self.report_file(FILE, Some(error.to_string()), "a text file");
+                }
             }
         }
     }
 
-    /// Reads a setting; returns the default if it is unset or wrong.
-    pub(super) fn read<T>(
+    /// Begins a part of the settings.
+    pub(super) const fn begin(&mut self, heading: &'static str) {
+        self.heading = heading;
+    }
+
+    /// Begins a row of a table.
+    pub(super) fn row(&mut self, name: &'static str, lines: &'static [&'static str]) -> Row<'_> {
+        self.settings.push(Setting::new(self.full(name), self.heading, lines));
+        Row { reader: self, name }
+    }
+
+    /// Reads a table for each of these providers.
+    pub(super) fn each<T>(
         &mut self,
-        name: &'static str,
-        default: &'static str,
-        form: impl Fn(&str) -> Result<T, String>,
+        providers: &[String],
+        read: impl Fn(&mut Self) -> T,
+    ) -> Vec<T> {
+        // Once for all of them, since there may be none.
+        let errors = self.invalid.len();
+        PROVIDER.clone_into(&mut self.provider);
+        read(self);
+        self.invalid.truncate(errors);
+        let read = |provider: &String| {
+            self.provider.clone_from(provider);
+            read(self)
+        };
+        providers.iter().map(read).collect()
+    }
+
+    /// Returns the provider whose settings are being read.
+    pub(super) fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Returns the names of the settings read so far.
+    pub(super) fn settings(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().map(|setting| setting.name.as_str())
+    }
+
+    /// Returns the names of all variables that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.texts.keys().map(String::as_str)
+    }
+
+    /// Returns the text of a setting, if it is set and not empty.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let (text, _) = self.texts.get(&self.full(name))?;
+        Some(text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// Replaces the default of a setting, which depends on others.
+    pub(super) fn set_default(&mut self, name: &str, default: String) {
+        if let Some(setting) = self.settings.iter_mut().find(|setting| setting.name == name) {
+            setting.default = default;
+        }
+    }
+
+    /// Records an error if a setting is not set.
+    pub(super) fn require(&mut self, name: &str, should: &str) {
+        if self.value(name).is_none() {
+            self.report(name, should);
+        }
+    }
+
+    /// Records an error, with the value unless it is or may be secret.
+    pub(super) fn report(&mut self, name: &str, should: impl Into<String>) {
+        let name = self.full(name);
+        let is_shown = self.settings.iter().any(|it| it.name == name && !it.is_secret);
+        let found = self.value(&name).filter(|_| is_shown).map(str::to_owned);
+        self.invalid.push(InvalidSetting { name, found, should: should.into() });
+    }
+
+    fn report_file(&mut self, name: &str, found: Option<String>, should: &str) {
+        let (name, should) = (name.to_owned(), should.to_owned());
+        self.invalid.push(InvalidSetting { name, found, should });
+    }
+
+    /// Returns the settings read, and the errors.
+    pub(super) fn finish(self) -> (Vec<Setting>, Vec<InvalidSetting>) {
+        (self.settings, self.invalid)
+    }
+
+    /// Returns the name with that of the provider whose settings are being read.
+    fn full(&self, name: &str) -> String {
+        name.replace(PROVIDER, &self.provider.to_ascii_uppercase())
+    }
+}
+
+impl Row<'_> {
+    /// Reads a setting; returns the default if it is unset or invalid.
+    pub(super) fn setting<T>(
+        mut self,
+        default: &str,
+        parser: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        let found = self.find_in(name, default, &form, true);
-        found
-            .unwrap_or_else(|| form(default).expect("each default is a valid value of its setting"))
+        default.clone_into(&mut self.declared().default);
+        self.optional(&parser).unwrap_or_else(|| {
+            parser(default).expect("each default is a valid value of its setting")
+        })
+    }
+
+    /// The same with a default that depends on other settings.
+    pub(super) fn derived<T>(
+        mut self,
+        default: &str,
+        parser: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.declared().is_derived = true;
+        self.setting(default, parser)
     }
 
     /// Reads a setting without a default.
-    pub(super) fn find<T>(
-        &mut self,
-        name: &'static str,
-        form: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.find_in(name, "", &form, true)
+    pub(super) fn optional<T>(mut self, parser: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (text, source) = self.reader.texts.get(&self.reader.full(self.name))?.clone();
+        let text = Some(text.trim()).filter(|text| !text.is_empty())?;
+        let setting = self.declared();
+        setting.source = source;
+        setting.value = if setting.is_secret { "***".into() } else { one_line(text).into_owned() };
+        parser(text).map_err(|should| self.reader.report(self.name, should)).ok()
     }
 
-    /// Reads a setting without a default. Errors do not show its value.
-    pub(super) fn find_secret<T>(
-        &mut self,
-        name: &'static str,
-        form: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.find_in(name, "", &form, false)
-    }
-
-    /// Returns whether a setting is set and not empty.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.texts.get(name).is_some_and(|text| !text.trim().is_empty())
-    }
-
-    /// Returns the names with this prefix, sorted, that have a value but are not in the list of
-    /// settings.
-    pub(super) fn names_with(&self, prefix: &str) -> Vec<String> {
-        let is_known = |name: &str| self.known.iter().any(|setting| setting.name == name);
-        let names = self.texts.keys();
-        let names =
-            names.filter(|name| name.starts_with(prefix) && self.has(name) && !is_known(name));
-        let mut names: Vec<String> = names.cloned().collect();
-        names.sort();
-        names
-    }
-
-    /// Reads a setting whose name contains the value of another one. The list of settings omits it.
-    pub(super) fn find_named<T>(
-        &mut self,
-        name: &str,
-        form: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.parse(name, &form, true)
-    }
-
-    /// Like [`Reader::find_named`], but errors do not show the value.
-    pub(super) fn find_named_secret<T>(
-        &mut self,
-        name: &str,
-        form: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.parse(name, &form, false)
+    /// Reads a setting without a default that is never shown.
+    pub(super) fn secret<T>(mut self, parser: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.declared().is_secret = true;
+        self.optional(parser)
     }
 
     /// Reads a setting without a default for which an empty value has a meaning.
-    pub(super) fn find_even_empty(&mut self, name: &'static str) -> Option<String> {
-        self.known.push(Setting { name, default: "" });
-        self.texts.get(name).map(|text| text.trim().to_owned())
+    pub(super) fn even_empty(self) -> Option<String> {
+        let empty = self.reader.texts.contains_key(self.name).then(String::new);
+        self.optional(|text| Ok(text.to_owned())).or(empty)
     }
 
-    /// Records an error.
-    pub(super) fn report(&mut self, name: &str, found: Option<&str>, should: impl Into<String>) {
-        self.wrong.push(InvalidSetting {
-            name: name.to_owned(),
-            found: found.map(str::to_owned),
-            should: should.into(),
-        });
-    }
-
-    /// Returns all settings read so far, in that order.
-    pub(super) fn known(self) -> Vec<Setting> {
-        self.known
-    }
-
-    /// Returns `value` if there were no errors.
-    pub(super) fn finish<T>(self, value: T) -> Result<T, InvalidSettings> {
-        if self.wrong.is_empty() { Ok(value) } else { Err(InvalidSettings(self.wrong)) }
-    }
-
-    fn find_in<T>(
-        &mut self,
-        name: &'static str,
-        default: &'static str,
-        form: &impl Fn(&str) -> Result<T, String>,
-        shown: bool,
-    ) -> Option<T> {
-        self.known.push(Setting { name, default });
-        self.parse(name, form, shown)
-    }
-
-    fn parse<T>(
-        &mut self,
-        name: &str,
-        form: &impl Fn(&str) -> Result<T, String>,
-        shown: bool,
-    ) -> Option<T> {
-        let text = self.texts.get(name).map(|text| text.trim().to_owned());
-        let text = text.filter(|text| !text.is_empty())?;
-        match form(&text) {
-            Ok(value) => Some(value),
-            Err(should) => {
-                self.report(name, shown.then_some(text.as_str()), should);
-                None
-            }
-        }
+    fn declared(&mut self) -> &mut Setting {
+        self.reader.settings.last_mut().expect("a row begins with its declaration")
     }
 }
 
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
-            [wrong] => write!(f, "{wrong}"),
+            [invalid] => write!(f, "{invalid}"),
             all => {
                 write!(f, "{} settings are invalid", all.len())?;
-                all.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
+                all.iter().try_for_each(|invalid| write!(f, "\n  {invalid}"))
             }
         }
     }
@@ -243,32 +273,32 @@ impl fmt::Display for InvalidSetting {
 mod tests {
     use super::*;
     use crate::config::parse;
+    use crate::config::parse::number;
 
     fn settings(texts: &[(&str, &str)]) -> Reader {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Reader::new(texts.collect())
+        Reader::from_texts(texts.iter().copied())
     }
 
     #[test]
     fn an_empty_value_counts_as_unset() {
         let mut settings = settings(&[("PORT", " "), ("DB_READERS", " 2 ")]);
 
-        assert_eq!(settings.read("PORT", "8055", parse::number::<u16>(0, 65535)), 8055);
-        assert_eq!(settings.read("DB_READERS", "4", parse::number::<u32>(1, 64)), 2);
-        assert_eq!(settings.finish(()), Ok(()));
+        assert_eq!(settings.row("PORT", &[]).setting("8055", number::<u16>(0, 65535)), 8055);
+        assert_eq!(settings.row("DB_READERS", &[]).setting("4", number::<u32>(1, 64)), 2);
+        assert_eq!(settings.finish().1, []);
     }
 
     #[test]
     fn all_errors_are_reported_at_once_without_secrets() {
         let mut settings = settings(&[("PORT", "80\n55"), ("SECRET", "hunter2")]);
 
-        let port = settings.read("PORT", "8055", parse::number::<u16>(0, 65535));
-        let secret = settings.find_secret("SECRET", parse::secret(32));
+        let port = settings.row("PORT", &[]).setting("8055", number::<u16>(0, 65535));
+        let secret = settings.row("SECRET", &[]).secret(parse::secret(32));
 
         assert_eq!(port, 8055);
         assert!(secret.is_none());
         assert_eq!(
-            settings.finish(()).unwrap_err().to_string(),
+            InvalidSettings(settings.finish().1).to_string(),
             "2 settings are invalid\n  \
              PORT: found \"80\\n55\", should be a whole number from 0 to 65535\n  \
              SECRET: should be a text of at least 32 characters"
@@ -279,16 +309,16 @@ mod tests {
     fn the_environment_overrides_the_env_file() {
         let mut settings = settings(&[("DB_READERS", "2")]);
 
-        settings.take_lines(
+        settings.read_lines(
             "# a remark\nexport PORT=1\nPORT=2\nDB_READERS=3\nSECRET=hunter2 hunter3\n\
              PROJECT_NAME=\"Our chat\"\n",
         );
 
-        assert_eq!(settings.read("PORT", "8055", parse::number::<u16>(0, 65535)), 1);
-        assert_eq!(settings.read("DB_READERS", "4", parse::number::<u32>(1, 64)), 2);
-        assert_eq!(settings.read("PROJECT_NAME", "chinwag", parse::text), "Our chat");
+        assert_eq!(settings.row("PORT", &[]).setting("8055", number::<u16>(0, 65535)), 1);
+        assert_eq!(settings.row("DB_READERS", &[]).setting("4", number::<u32>(1, 64)), 2);
+        assert_eq!(settings.row("PROJECT_NAME", &[]).setting("chinwag", parse::text), "Our chat");
         assert_eq!(
-            settings.finish(()).unwrap_err().to_string(),
+            InvalidSettings(settings.finish().1).to_string(),
             ".env, line 5: should be NAME=value, with quotes around a value that has spaces"
         );
     }
@@ -298,9 +328,9 @@ mod tests {
         let long = "é".repeat(SHOWN_MAX + 1);
         let mut settings = settings(&[("PORT", &long)]);
 
-        settings.read("PORT", "8055", parse::number::<u16>(0, 65535));
+        settings.row("PORT", &[]).setting("8055", number::<u16>(0, 65535));
 
-        let told = settings.finish(()).unwrap_err().to_string();
+        let told = InvalidSettings(settings.finish().1).to_string();
         assert!(told.contains(&format!("{:?}…", "é".repeat(SHOWN_MAX))), "{told}");
     }
 }

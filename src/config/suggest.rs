@@ -1,44 +1,32 @@
-//! Unknown setting names that are built from the value of another setting. A name close to a known
-//! one is reported as a probable misspelling.
-//!
-//! Only names with such a prefix are checked, since the environment holds the variables of other
-//! programs too.
-
-use crate::config::reader::Reader;
+//! Suggestions for unknown names of settings.
 
 /// Maximum edit distance of a misspelling.
-const SLIP_MAX: usize = 2;
+const DISTANCE_MAX: usize = 2;
 
-/// Reports each name that begins with `prefix` and continues almost like one of `known`, suggesting
-/// the latter. Returns the other unknown names. Skips names that begin with one of `others` that is
-/// longer than the prefix.
-pub fn report(from: &mut Reader, prefix: &str, others: &[String], known: &[&str]) -> Vec<String> {
-    let is_of_others =
-        |name: &str| others.iter().any(|it| it.len() > prefix.len() && name.starts_with(it));
-    let mut unknown = Vec::new();
-    for name in from.names_with(prefix) {
-        let rest = &name[prefix.len()..];
-        if known.contains(&rest) || is_of_others(&name) {
-            continue;
-        }
-        match nearest(rest, known) {
-            Some(meant) => from.report(&name, None, format!("{prefix}{meant}: no such setting")),
-            None => unknown.push(name),
-        }
-    }
-    unknown
-}
+/// Maximum number of suggestions.
+const SUGGESTIONS_MAX: usize = 5;
 
 /// Returns the known name that was probably meant: a prefix or an extension of the given one, or
 /// the closest one by edit distance.
-fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &str| {
         let is_part = name.starts_with(written) || written.starts_with(name);
-        if is_part { SLIP_MAX } else { strsim::osa_distance(written, name) }
+        if is_part { DISTANCE_MAX } else { strsim::osa_distance(written, name) }
     };
     let (nearest, distance) =
         known.iter().map(|name| (*name, distance(name))).min_by_key(|(_, distance)| *distance)?;
-    (distance <= SLIP_MAX && written.len() > SLIP_MAX).then_some(nearest)
+    (distance <= DISTANCE_MAX && written.len() > DISTANCE_MAX).then_some(nearest)
+}
+
+/// Returns the names that contain the text or are close to it by edit distance, the closest first.
+pub fn near<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let distance = |name: &str| {
+        if name.contains(written) { DISTANCE_MAX } else { strsim::osa_distance(written, name) }
+    };
+    let mut near: Vec<(usize, &str)> = known.map(|name| (distance(name), name)).collect();
+    near.retain(|(distance, _)| *distance <= DISTANCE_MAX.max(written.len() / 4));
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, name)| name).take(SUGGESTIONS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -61,6 +49,20 @@ mod tests {
             ("M", None),
         ] {
             assert_eq!(nearest(written, &known), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn names_close_to_an_unknown_one_are_suggested() {
+        let known = ["HOST", "PORT", "EMAIL_SMTP_HOST", "EMAIL_SMTP_PORT", "LOG_LEVEL"];
+
+        for (written, expected) in [
+            ("PROT", &["PORT"][..]),
+            ("SMTP", &["EMAIL_SMTP_HOST", "EMAIL_SMTP_PORT"]),
+            ("LOGLEVEL", &["LOG_LEVEL"]),
+            ("COLOUR", &[]),
+        ] {
+            assert_eq!(near(written, known.into_iter()), expected, "{written}");
         }
     }
 }

@@ -2,50 +2,29 @@
 
 use std::time::Duration;
 
-use crate::config::parse;
-use crate::config::parse::DefaultUnit;
-use crate::config::reader::Reader;
-
-/// The WebSocket of topics. Frame size, outbox, heartbeat and connection limits are those of the
-/// other socket.
-#[derive(Debug, Clone)]
-pub struct TopicsConfig {
-    /// `TOPICS_ENABLED`, default true.
-    pub enabled: bool,
-    /// `TOPICS_CHAT_LENGTH`, default 100: number of messages in the list.
-    pub chat_length: usize,
-    /// `TOPICS_CHAT_SIZE_MAX`, default `256kb`: size of the list; older messages are dropped.
-    pub chat_bytes_max: usize,
-    /// `TOPICS_INTERNAL`, default true: whether a connection is sent its name.
-    pub internal: bool,
-    /// `TOPICS_CHAT_DEFAULT`, default `false`: whether every connection is subscribed to `chat`
-    /// from the start.
-    pub chat_default: bool,
-    /// `TOPICS_RATE_MAX`, default 20: frames per second of one connection; faster ones are delayed.
-    pub rate_max: u32,
-    /// `TYPING_TIMEOUT`, in seconds, default 5: how long a typing notification is valid without
-    /// being repeated, on either socket.
-    pub typing_timeout: Duration,
-}
-
-impl TopicsConfig {
-    pub(super) fn read(from: &mut Reader) -> Self {
-        Self {
-            enabled: from.read("TOPICS_ENABLED", "true", parse::boolean),
-            chat_length: from.read("TOPICS_CHAT_LENGTH", "100", parse::number(1, 1000)),
-            chat_bytes_max: from.read(
-                "TOPICS_CHAT_SIZE_MAX",
-                "256kb",
-                parse::size(1 << 10, 1 << 24),
-            ),
-            internal: from.read("TOPICS_INTERNAL", "true", parse::boolean),
-            chat_default: from.read("TOPICS_CHAT_DEFAULT", "false", parse::boolean),
-            rate_max: from.read("TOPICS_RATE_MAX", "20", parse::number(1, 100_000)),
-            typing_timeout: from.read(
-                "TYPING_TIMEOUT",
-                "5",
-                parse::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
-            ),
-        }
+settings! {
+    /// The WebSocket of topics. Frame size, outbox, heartbeat and connection limits are those of
+    /// the other socket.
+    pub struct TopicsConfig {
+        /// Whether there is a socket for nuxt-ws at /_ws. Its message size, outbox, heartbeat and
+        /// connection limit are those set above.
+        enabled: bool = setting("TOPICS_ENABLED", "true", boolean);
+        /// The number of messages in the list of `chat`.
+        chat_length: usize = setting("TOPICS_CHAT_LENGTH", "100", number(1, 1000));
+        /// The size of the list of `chat`, which is sent with every message: the oldest messages
+        /// are left out.
+        chat_bytes_max: usize = setting("TOPICS_CHAT_SIZE_MAX", "256kb", size(1 << 10, 1 << 24));
+        /// Whether each connection is sent its own name (topic `_internal`).
+        internal: bool = setting("TOPICS_INTERNAL", "true", boolean);
+        /// Whether every connection receives `chat` without a subscription, like `topics.defaults`
+        /// in the page's nuxt.config. A page in a browser that has subscribed once receives it
+        /// again after a lost connection in any case.
+        chat_default: bool = setting("TOPICS_CHAT_DEFAULT", "false", boolean);
+        /// The number of messages per second read from one connection, after a burst of twice as
+        /// many; the others wait, and none is dropped.
+        rate_max: u32 = setting("TOPICS_RATE_MAX", "20", number(1, 100_000));
+        /// How long a typing notification is valid unless repeated, at either socket (plain:
+        /// seconds).
+        typing_timeout: Duration = setting("TYPING_TIMEOUT", "5", seconds(100));
     }
 }

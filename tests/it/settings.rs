@@ -1,7 +1,8 @@
-//! `.env.example` documents the settings: the same names and defaults as in the program, in the
-//! same order, each with a description.
+//! `.env.example` is generated from the tables of settings: the same names and defaults as in the
+//! program, in the same order, each with an explanation.
 
 use chinwag::config::Config;
+use chinwag::config::env_example;
 
 const MANUAL: &str = include_str!("../../.env.example");
 
@@ -16,12 +17,37 @@ fn find_setting(line: &str) -> Option<(&str, &str)> {
 }
 
 #[test]
+fn the_manual_is_up_to_date() {
+    assert!(MANUAL == env_example(), ".env.example: run make env-example");
+}
+
+#[test]
 fn the_manual_shows_every_setting_with_its_default() {
     let shown: Vec<_> = MANUAL.lines().filter_map(find_setting).collect();
 
     let known = Config::settings();
-    let known: Vec<_> = known.iter().map(|setting| (setting.name, setting.default)).collect();
-    assert_eq!(shown, known);
+    let (of_providers, known): (Vec<_>, Vec<_>) =
+        known.iter().partition(|setting| setting.is_per_provider());
+    let known = known.iter().map(|setting| {
+        // A default that depends on other settings is part of the explanation.
+        let default = if setting.is_derived { "" } else { &setting.default };
+        (setting.name.as_str(), default)
+    });
+    assert_eq!(shown, known.collect::<Vec<_>>());
+    assert_eq!(of_providers.len(), 22);
+    for setting in of_providers {
+        assert!(MANUAL.contains(&format!("## {} ", setting.name)), "{}", setting.name);
+    }
+}
+
+#[test]
+fn every_setting_is_declared_once() {
+    let settings = Config::settings();
+
+    for (index, setting) in settings.iter().enumerate() {
+        let again = settings[..index].iter().any(|earlier| earlier.name == setting.name);
+        assert!(!again && !setting.explanation().is_empty(), "{}", setting.name);
+    }
 }
 
 #[test]

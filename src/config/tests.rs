@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::InvalidSettings;
 
 fn read(texts: &[(&str, &str)]) -> Result<Config, InvalidSettings> {
     Config::from_texts(texts.iter().copied())
@@ -33,7 +32,7 @@ fn the_defaults_match_the_field_docs() {
     assert_eq!(config.query.limit_max, Some(10_000));
     assert_eq!(config.bootstrap.admin_email.as_deref(), Some("admin@example.com"));
     assert_eq!(config.bootstrap.public_user, None);
-    assert!(!config.log.json);
+    assert_eq!(config.log.style, LogStyle::Pretty);
 }
 
 #[test]
@@ -79,7 +78,7 @@ fn each_setting_sets_its_field() {
     assert_eq!(config.bootstrap.admin_password.unwrap().0, "correct horse");
     assert_eq!(config.bootstrap.public_user.as_deref(), Some(""));
     assert_eq!(config.log.level, "off");
-    assert!(config.log.json);
+    assert_eq!(config.log.style, LogStyle::Raw);
 }
 
 #[test]
@@ -125,16 +124,6 @@ fn the_default_limit_never_exceeds_the_maximum() {
         wrong.unwrap_err().to_string(),
         "QUERY_LIMIT_DEFAULT: found \"51\", should be at most QUERY_LIMIT_MAX"
     );
-}
-
-#[test]
-fn no_setting_is_read_twice() {
-    let settings = Config::settings();
-
-    for (index, setting) in settings.iter().enumerate() {
-        let again = settings[..index].iter().any(|earlier| earlier.name == setting.name);
-        assert!(!again, "{}", setting.name);
-    }
 }
 
 #[test]
