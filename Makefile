@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench bench-realtime abuse audit clean
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi env-example e2e history fuzz bench bench-realtime abuse audit clean
 
 LOAD := benches/load/Cargo.toml
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
@@ -47,6 +47,9 @@ openapi: ## Write openapi/openapi.json and openapi/asyncapi.json anew
 	for kind in openapi asyncapi; do \
 		cargo run --release --locked -- $$kind > openapi/$$kind.json.new && mv openapi/$$kind.json.new openapi/$$kind.json || exit 1; \
 	done
+
+env-example: ## Write .env.example anew
+	cargo run --release --locked -- settings --example > .env.example.new && mv .env.example.new .env.example
 
 e2e: setup $(NPM_INSTALLED) $(PYTHON_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
 	scripts/e2e $(FILES)

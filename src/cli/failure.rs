@@ -27,6 +27,11 @@ impl Failure {
         Self { line: line.into(), status: 1, asked: None }
     }
 
+    /// Creates a failure for an invalid argument.
+    pub fn of_argument(line: String) -> Self {
+        Self { line, status: USAGE, asked: None }
+    }
+
     /// Converts a command-line error to its first sentence and a pointer to the help.
     pub fn of_usage(error: clap::Error) -> Self {
         if !error.use_stderr() {

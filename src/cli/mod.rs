@@ -7,6 +7,7 @@ mod failure;
 mod healthcheck;
 mod output;
 mod serve;
+mod settings;
 mod users;
 
 pub use failure::Failure;
@@ -31,7 +32,7 @@ const BLOCKING_KEPT: Duration = Duration::from_secs(2);
 /// A persistent chat backend that speaks Directus over REST and WebSocket.
 ///
 /// Settings come from the environment and from `.env` in the working directory, under the names
-/// that Directus uses; `.env.example` explains all of them.
+/// that Directus uses; `chinwag settings` explains all of them.
 #[derive(Debug, Parser)]
 #[command(name = "chinwag", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -59,6 +60,8 @@ enum Command {
         #[command(subcommand)]
         command: users::Users,
     },
+    /// Print the settings in effect, with their defaults, explanations and errors
+    Settings(settings::Settings),
     /// Print the description of the REST interface (OpenAPI, JSON)
     Openapi,
     /// Print the description of the sockets (AsyncAPI, JSON)
@@ -84,6 +87,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate(),
         Command::Vacuum => vacuum(),
         Command::Users { command } => users::run(command),
+        Command::Settings(options) => settings::settings(&options),
         Command::Openapi => output::print(&transport::rest::document()),
         Command::Asyncapi => output::print(&transport::asyncapi::document()),
         Command::Healthcheck => healthcheck::healthcheck(&settings()?.server),

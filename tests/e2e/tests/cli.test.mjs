@@ -46,11 +46,11 @@ describe('help and version', () => {
 		const { code, stdout } = await run(['--help']);
 
 		assert.equal(code, 0);
-		for (const command of ['serve', 'migrate', 'vacuum', 'users', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
+		for (const command of ['serve', 'migrate', 'vacuum', 'users', 'settings', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
 	});
 
 	test('every subcommand has its own help', async () => {
-		for (const command of [['serve'], ['migrate'], ['vacuum'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['openapi'], ['healthcheck'], ['completions']]) {
+		for (const command of [['serve'], ['migrate'], ['vacuum'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['settings'], ['openapi'], ['healthcheck'], ['completions']]) {
 			const { code, stdout } = await run([...command, '--help']);
 			assert.equal(code, 0, command.join(' '));
 			assert.match(stdout, /Usage:/, command.join(' '));
@@ -116,6 +116,22 @@ describe('a failed start', () => {
 		assert.ok(code > 0);
 		assert.match(stderr, /\bPORT\b/);
 		assert.match(stderr, /\bACCESS_TOKEN_TTL\b/);
+	});
+
+	test('settings lists invalid values, masks secrets and suggests names', async () => {
+		const directory = freshDirectory();
+		writeFileSync(path.join(directory, '.env'), 'PORT=eighty\nSECRET=short\n');
+
+		const { code, stdout } = await run(['settings', '--json'], { directory });
+		const unknown = await run(['settings', 'LOG_LEVLE'], { directory });
+
+		assert.equal(code, 0);
+		const { settings } = JSON.parse(stdout);
+		const of = (name) => settings.find((setting) => setting.name === name);
+		assert.match(of('PORT').errors[0], /from 0 to 65535/);
+		assert.equal(of('SECRET').value, '***');
+		assert.doesNotMatch(stdout, /"short"/, 'a secret is not shown');
+		assertRefused(unknown, /LOG_LEVEL/);
 	});
 
 	test('names a port that is in use', async () => {
