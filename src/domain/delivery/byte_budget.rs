@@ -15,82 +15,82 @@ use crate::domain::delivery::outbox::FRAME_OVERHEAD;
 /// A byte budget for frames that have not been written yet, counted as in the outbox. Clones share
 /// the count.
 #[derive(Debug, Clone)]
-pub struct ByteBudget {
-    unread: Arc<Unread>,
-    bytes_max: usize,
-}
+pub struct ByteBudget(Arc<Budget>);
 
-#[derive(Debug, Default)]
-struct Unread {
+#[derive(Debug)]
+struct Budget {
     bytes: AtomicUsize,
-    less: Notify,
+    bytes_max: usize,
+    released: Notify,
     /// The budget that this one is a part of: these bytes count towards it as well.
-    all: Option<ByteBudget>,
+    whole: Option<ByteBudget>,
 }
 
 impl ByteBudget {
     /// Creates a budget of `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { unread: Arc::default(), bytes_max }
+        Self::within(bytes_max, None)
     }
 
     /// Creates a budget of `bytes_max` bytes within this one: its frames count towards both.
     #[must_use]
     pub fn part(&self, bytes_max: usize) -> Self {
-        let unread = Unread { all: Some(self.clone()), ..Unread::default() };
-        Self { unread: Arc::new(unread), bytes_max }
+        Self::within(bytes_max, Some(self.clone()))
+    }
+
+    fn within(bytes_max: usize, whole: Option<Self>) -> Self {
+        let (bytes, released) = (AtomicUsize::new(0), Notify::new());
+        Self(Arc::new(Budget { bytes, bytes_max, released, whole }))
     }
 
     /// Returns the number of unread bytes.
     pub(in crate::domain) fn bytes(&self) -> usize {
-        self.unread.bytes.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the limit, in bytes.
-    pub(in crate::domain) const fn bytes_max(&self) -> usize {
-        self.bytes_max
+    pub(in crate::domain) fn bytes_max(&self) -> usize {
+        self.0.bytes_max
     }
 
     /// Counts a frame until its writer drops it.
     #[must_use]
     pub fn count(&self, frame: Bytes) -> Bytes {
-        self.unread.add(frame.len() + FRAME_OVERHEAD);
-        Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
+        self.add(frame.len() + FRAME_OVERHEAD);
+        Bytes::from_owner(Counted { frame, budget: self.clone() })
     }
 
     /// Returns whether the budget allows another frame.
     #[must_use]
     pub fn has_capacity(&self) -> bool {
-        self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
+        self.bytes() < self.0.bytes_max
     }
 
     /// Waits until a frame was released. The caller then checks [`ByteBudget::has_capacity`] again.
     pub async fn less(&self) {
-        self.unread.less.notified().await;
+        self.0.released.notified().await;
     }
-}
 
-impl Unread {
     fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(all) = &self.all {
-            all.unread.add(bytes);
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.0.whole {
+            whole.add(bytes);
         }
     }
 
-    fn take(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.less.notify_one();
-        if let Some(all) = &self.all {
-            all.unread.take(bytes);
+    fn release(&self, bytes: usize) {
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.released.notify_one();
+        if let Some(whole) = &self.0.whole {
+            whole.release(bytes);
         }
     }
 }
 
 struct Counted {
     frame: Bytes,
-    unread: Arc<Unread>,
+    budget: ByteBudget,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -101,7 +101,7 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.unread.take(self.frame.len() + FRAME_OVERHEAD);
+        self.budget.release(self.frame.len() + FRAME_OVERHEAD);
     }
 }
 
