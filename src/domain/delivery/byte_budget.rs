@@ -56,9 +56,9 @@ impl ByteBudget {
 
     /// Counts a frame until its writer drops it.
     #[must_use]
-    pub fn count(&self, frame: Bytes) -> Bytes {
+    pub fn track(&self, frame: Bytes) -> Bytes {
         self.add(frame.len() + FRAME_OVERHEAD);
-        Bytes::from_owner(Counted { frame, budget: self.clone() })
+        Bytes::from_owner(Tracked { frame, budget: self.clone() })
     }
 
     /// Returns whether the budget allows another frame.
@@ -68,7 +68,7 @@ impl ByteBudget {
     }
 
     /// Waits until a frame was released. The caller then checks [`ByteBudget::has_capacity`] again.
-    pub async fn less(&self) {
+    pub async fn released(&self) {
         self.0.released.notified().await;
     }
 
@@ -88,18 +88,18 @@ impl ByteBudget {
     }
 }
 
-struct Counted {
+struct Tracked {
     frame: Bytes,
     budget: ByteBudget,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for Tracked {
     fn as_ref(&self) -> &[u8] {
         &self.frame
     }
 }
 
-impl Drop for Counted {
+impl Drop for Tracked {
     fn drop(&mut self) {
         self.budget.release(self.frame.len() + FRAME_OVERHEAD);
     }
@@ -115,9 +115,9 @@ mod tests {
     fn frames_are_counted_until_they_are_dropped() {
         let budget = ByteBudget::new(4 + 2 * FRAME_OVERHEAD);
 
-        let first = budget.count(Bytes::from_static(b"abc"));
+        let first = budget.track(Bytes::from_static(b"abc"));
         assert!(budget.has_capacity());
-        let second = budget.count(Bytes::from_static(b"d"));
+        let second = budget.track(Bytes::from_static(b"d"));
         assert!(!budget.has_capacity());
         assert_eq!(first, "abc");
 
@@ -132,8 +132,8 @@ mod tests {
         let all = ByteBudget::new(3 + FRAME_OVERHEAD);
         let (one, other) = (all.part(1000), all.part(1000));
 
-        let first = one.count(Bytes::from_static(b"abc"));
-        let second = other.count(Bytes::from_static(b"d"));
+        let first = one.track(Bytes::from_static(b"abc"));
+        let second = other.track(Bytes::from_static(b"d"));
 
         assert_eq!(all.bytes(), one.bytes() + other.bytes());
         drop(first);
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn a_release_before_the_wait_is_not_lost() {
         let budget = ByteBudget::new(1);
-        assert!(budget.less().now_or_never().is_none());
+        assert!(budget.released().now_or_never().is_none());
 
-        drop(budget.count(Bytes::from_static(b"abc")));
+        drop(budget.track(Bytes::from_static(b"abc")));
 
-        assert!(budget.less().now_or_never().is_some());
+        assert!(budget.released().now_or_never().is_some());
     }
 }

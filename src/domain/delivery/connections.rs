@@ -94,7 +94,7 @@ impl<C: AsRef<Outbox>> Connections<C> {
         }
         let capacity = async {
             while !self.unsent.has_capacity() {
-                self.unsent.less().await;
+                self.unsent.released().await;
             }
         };
         if tokio::time::timeout(PATIENCE, capacity).await.is_err() {

@@ -115,7 +115,7 @@ impl Fanout {
         let subscriptions = self.subscriptions.lock();
         for group in subscriptions.values() {
             let Some(first) = group.values().next() else { continue };
-            let frame = self.view.context.unsent.count(encode(&first.request.encoder));
+            let frame = self.view.context.unsent.track(encode(&first.request.encoder));
             for subscription in group.values() {
                 if is_bulk
                     && subscription.connection.outbox.is_crowded()

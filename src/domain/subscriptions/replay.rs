@@ -107,7 +107,7 @@ impl Hub {
             let turn = async {
                 let turn = replaying.turn.acquire().await.expect("the semaphore is never closed");
                 while !replaying.budget.has_capacity() {
-                    replaying.budget.less().await;
+                    replaying.budget.released().await;
                 }
                 turn
             };
@@ -177,7 +177,7 @@ impl Hub {
                 replayed: missing.missed,
                 ..Notification::event(&event, &data, counts, &cursor)
             };
-            let frame = replaying.budget.count(subscription.request.encoder.encode(notification));
+            let frame = replaying.budget.track(subscription.request.encoder.encode(notification));
             let (through, frame) = (event.seq, Some(frame.into()));
             if !subscription.on(Input::Page { epoch, after, through, frame }).accepted {
                 return Ok(());

@@ -206,7 +206,7 @@ impl Hub {
 
 /// Returns the first frame of a subscription, which counts as an answer.
 fn first_frame(subscription: &Subscription, frame: Bytes) -> Frame {
-    subscription.request.budget.count(frame).into()
+    subscription.request.budget.track(frame).into()
 }
 
 /// Returns the start of a subscription. Without a sign-in it begins an identity gap, if the client

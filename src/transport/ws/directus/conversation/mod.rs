@@ -202,7 +202,7 @@ impl<'a> Conversation<'a> {
                         rest.await;
                     }
                 }
-                () = self.budget.less(), if !has_capacity || self.is_backpressured => {}
+                () = self.budget.released(), if !has_capacity || self.is_backpressured => {}
                 () = &mut alarm => {
                     if socket.has_lived() {
                         self.heartbeat.hear();
@@ -438,7 +438,7 @@ impl<'a> Conversation<'a> {
 
     /// Sends a frame, counted in the budget of unread responses.
     pub(super) fn send(&self, frame: Bytes) {
-        self.connection.peer.send(self.budget.count(frame));
+        self.connection.peer.send(self.budget.track(frame));
     }
 
     /// Closes the connection after the frames that are queued.
