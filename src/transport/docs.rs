@@ -17,8 +17,7 @@ use crate::domain::permissions::Rights;
 use crate::transport::asyncapi;
 use crate::transport::error::Refusal;
 use crate::transport::pages::Page;
-use crate::transport::rest::describe;
-use crate::transport::rest::reduce;
+use crate::transport::rest::openapi;
 
 /// The page of the WebSocket API has no scripts.
 const SOCKET_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
@@ -28,14 +27,14 @@ const SOCKET_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:
 const REDUCED_MAX: usize = 16;
 
 static DOCUMENT: LazyLock<Page> = LazyLock::new(|| {
-    Page::new("application/json; charset=utf-8", Bytes::from(describe::document()), None)
+    Page::new("application/json; charset=utf-8", Bytes::from(openapi::document()), None)
 });
 
 /// The cache of reduced documents. Most callers share their permissions with many others.
 static REDUCED: LazyLock<Cache<Rights, Bytes>> = LazyLock::new(|| Cache::new(REDUCED_MAX));
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    let page = describe::page();
+    let page = openapi::page();
     let policy = policy(&page);
     Page::new("text/html; charset=utf-8", Bytes::from(page), Some(&policy))
 });
@@ -68,16 +67,11 @@ pub async fn document_for(rights: Rights) -> Result<Bytes, Refusal> {
     }
     let known = rights.clone();
     let reduced = async {
-        let reducing = tokio::task::spawn_blocking(move || reduced(&rights)).await;
-        reducing.ok().and_then(Result::ok).ok_or(Refusal::Internal)
+        let reduced = move || openapi::document_for(&rights).to_string();
+        let reduced = tokio::task::spawn_blocking(reduced).await;
+        reduced.map(Bytes::from).map_err(|_| Refusal::Internal)
     };
     REDUCED.get_or_insert_async(&known, reduced).await
-}
-
-fn reduced(rights: &Rights) -> serde_json::Result<Bytes> {
-    let mut reduced = serde_json::from_slice(&document())?;
-    reduce::to(rights, &mut reduced);
-    serde_json::to_vec(&reduced).map(Bytes::from)
 }
 
 /// Returns the endpoint of the REST API page.
@@ -167,7 +161,7 @@ mod tests {
              'sha256-AbpHGcgLb+kRsJGnwFEktk7uzpZOCcBY74+YBdrKVGs='"
         );
         assert_eq!(hashes(page, "style"), "'sha256-h0KPxSKAPTEGXnvOPPA/5HUJZjHl4Hu9eg/eYMTPJcc='");
-        assert!(!super::policy(&describe::page()).contains("script-src 'unsafe-inline'"));
+        assert!(!super::policy(&openapi::page()).contains("script-src 'unsafe-inline'"));
     }
 
     #[tokio::test]

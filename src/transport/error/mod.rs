@@ -183,16 +183,9 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         Error::FailedValidation(violations) => {
             return violations.iter().map(words::violated).collect();
         }
-        Error::RecordNotUnique { collection, field, value } => Wire::new(
-            &codes::RECORD_NOT_UNIQUE,
-            format!(
-                "Value \"{value}\" for field \"{field}\" in collection \"{collection}\" has to be \
-                 unique."
-            ),
-        )
-        .with("collection", *collection)
-        .with("field", *field)
-        .with("value", value.as_str()),
+        Error::RecordNotUnique { collection, field, value } => {
+            words::not_unique(collection, field, value)
+        }
         Error::ValueTooLong(value) => words::too_long(value),
         Error::InvalidForeignKey { collection, field } => words::foreign_key(collection, *field),
         Error::Unprocessable(reason) => {
@@ -209,10 +202,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         .with("reason", *reason),
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
         Error::NoThread(failure) => {
-            tracing::error!(
-                error.chain = %chain(failure),
-                "the operating system cannot start a thread"
-            );
+            log(failure, "the operating system cannot start a thread");
             unavailable("api", "Under pressure")
         }
         Error::TooCostly { allowed } => unavailable(
@@ -224,15 +214,20 @@ pub fn wire(error: &Error) -> Vec<Wire> {
             ),
         ),
         Error::Unavailable(failure) => {
-            tracing::error!(error.chain = %chain(failure), "the database does not respond");
+            log(failure, "the database does not respond");
             unavailable("database", "It does not respond right now, try again later")
         }
         Error::Store(failure) => {
-            tracing::error!(error.chain = %chain(failure), "the database failed");
+            log(failure, "the database failed");
             internal()
         }
     };
     vec![one]
+}
+
+/// Logs a failure with all of its causes.
+fn log(failure: &dyn std::error::Error, what: &'static str) {
+    tracing::error!(error.chain = %chain(failure), "{what}");
 }
 
 /// Returns the response to a failed request.

@@ -9,6 +9,31 @@ use crate::transport::error::Wire;
 use crate::transport::error::codes;
 use crate::transport::rest;
 
+/// The demand of each kind of rule, with the name of a detail in braces.
+const DEMANDS: [(&str, &str); 21] = [
+    ("null", "Value has to be null."),
+    ("nnull", "Value can't be null."),
+    ("empty", "Value has to be empty."),
+    ("nempty", "Value can't be empty."),
+    ("min_length", "Value has to be at least {valid} characters long."),
+    ("max_length", "Value has to be at most {valid} characters long."),
+    ("common", "Value is a very common password: choose another."),
+    ("required", "Value is required."),
+    ("regex", "Value doesn't have the correct format."),
+    ("email", "Value has to be a valid email address."),
+    ("eq", "Value has to be {valid}."),
+    ("neq", "Value can't be {invalid}."),
+    ("in", "Value has to be one of {valid}."),
+    ("nin", "Value can't be one of {invalid}."),
+    ("lt", "Value has to be less than {valid}."),
+    ("lte", "Value has to be less than or equal to {valid}."),
+    ("gt", "Value has to be greater than {valid}."),
+    ("gte", "Value has to be greater than or equal to {valid}."),
+    ("contains", "Value has to contain {substring}."),
+    ("icontains", "Value has to contain {substring}."),
+    ("ncontains", "Value can't contain {substring}."),
+];
+
 pub(super) fn forbidden(what: &Forbidden) -> Wire {
     let reason = match what {
         Forbidden::Item | Forbidden::Action => {
@@ -72,6 +97,16 @@ pub(super) fn foreign_key(collection: &str, field: Option<&str>) -> Wire {
     wire
 }
 
+pub(super) fn not_unique(collection: &str, field: &str, value: &str) -> Wire {
+    let message = format!(
+        "Value \"{value}\" for field \"{field}\" in collection \"{collection}\" has to be unique."
+    );
+    Wire::new(&codes::RECORD_NOT_UNIQUE, message)
+        .with("collection", collection)
+        .with("field", field)
+        .with("value", value)
+}
+
 pub(super) fn too_long(value: &TooLong) -> Wire {
     let TooLong { collection, field, most } = value;
     let reason = format!("It may have at most {most} characters");
@@ -87,40 +122,8 @@ pub(super) fn too_long(value: &TooLong) -> Wire {
 
 pub(super) fn violated(violation: &Violation) -> Wire {
     let Violation { field, kind, details } = violation;
-    let detail =
-        |name: &str| details.iter().find(|(key, _)| *key == name).map(|(_, value)| in_words(value));
-    let demand =
-        match *kind {
-            "null" => Some("Value has to be null.".to_owned()),
-            "nnull" => Some("Value can't be null.".to_owned()),
-            "empty" => Some("Value has to be empty.".to_owned()),
-            "nempty" => Some("Value can't be empty.".to_owned()),
-            "min_length" => detail("valid")
-                .map(|valid| format!("Value has to be at least {valid} characters long.")),
-            "max_length" => detail("valid")
-                .map(|valid| format!("Value has to be at most {valid} characters long.")),
-            "common" => Some("Value is a very common password: choose another.".to_owned()),
-            "required" => Some("Value is required.".to_owned()),
-            "regex" => Some("Value doesn't have the correct format.".to_owned()),
-            "email" => Some("Value has to be a valid email address.".to_owned()),
-            "eq" => detail("valid").map(|valid| format!("Value has to be {valid}.")),
-            "neq" => detail("invalid").map(|invalid| format!("Value can't be {invalid}.")),
-            "in" => detail("valid").map(|valid| format!("Value has to be one of {valid}.")),
-            "nin" => detail("invalid").map(|invalid| format!("Value can't be one of {invalid}.")),
-            "lt" => detail("valid").map(|valid| format!("Value has to be less than {valid}.")),
-            "lte" => detail("valid")
-                .map(|valid| format!("Value has to be less than or equal to {valid}.")),
-            "gt" => detail("valid").map(|valid| format!("Value has to be greater than {valid}.")),
-            "gte" => detail("valid")
-                .map(|valid| format!("Value has to be greater than or equal to {valid}.")),
-            "contains" | "icontains" => {
-                detail("substring").map(|part| format!("Value has to contain {part}."))
-            }
-            "ncontains" => detail("substring").map(|part| format!("Value can't contain {part}.")),
-            _ => None,
-        };
     let mut message = format!("Validation failed for field \"{field}\".");
-    if let Some(demand) = demand {
+    if let Some(demand) = demand(kind, details) {
         message = format!("{message} {demand}");
     }
     if let Some((_, Json::String(reason))) = details.iter().find(|(name, _)| *name == "reason") {
@@ -134,6 +137,15 @@ pub(super) fn violated(violation: &Violation) -> Wire {
         wire = wire.with(name, value.clone());
     }
     wire
+}
+
+/// Returns the demand of a broken rule, with the detail that it names.
+fn demand(kind: &str, details: &[(&'static str, Json)]) -> Option<String> {
+    let (_, text) = DEMANDS.iter().find(|(known, _)| *known == kind)?;
+    let Some((before, rest)) = text.split_once('{') else { return Some((*text).to_owned()) };
+    let (name, after) = rest.split_once('}')?;
+    let (_, value) = details.iter().find(|(known, _)| *known == name)?;
+    Some(format!("{before}{}{after}", in_words(value)))
 }
 
 /// Returns names in quotation marks, separated by commas.

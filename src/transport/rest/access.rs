@@ -1,12 +1,11 @@
 //! The caller's rights: `/roles/me`, `/policies/me/globals`, `/permissions/me` and, for a
 //! collection or one of its items, `/permissions/me/…`.
 
-use std::future::ready;
+use std::collections::BTreeMap;
 
 use poem::Response;
-use poem::http::Method;
-use poem_openapi::registry::MetaOperationParam;
-use poem_openapi::registry::MetaSchema;
+use poem_openapi::Object;
+use poem_openapi::types::Any;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -16,38 +15,137 @@ use crate::domain::items::Which;
 use crate::model::Action;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
-use crate::transport::rest::examples;
 use crate::transport::rest::items;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Handler;
+use crate::transport::rest::openapi;
+use crate::transport::rest::openapi::docs::choice;
+use crate::transport::rest::openapi::docs::formats;
+use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::parameters;
+use crate::transport::rest::openapi::parameters::parameter;
 use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
-use crate::transport::rest::schemas;
 
-/// Returns the operations on the caller's rights.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let own = |path: &str, handler: Handler, docs| {
-        Operation::new(Method::GET, path, Access::SignedIn, handler, docs).about(&ROLES)
-    };
-    vec![
-        own("/roles/me", |call| Box::pin(roles(call)), roles_docs())
-            .needing(Need::Right(Action::Read, Some(&ROLES))),
-        own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_docs()),
-        own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_docs()),
-        of_items("/permissions/me/{collection}", collection_docs()),
-        of_items("/permissions/me/{collection}/{id}", item_docs()),
-    ]
+operations! {
+    /// List your own roles
+    ///
+    /// The role of your account and its parent roles. Needs the permission to read roles.
+    GET "/roles/me" => roles, SignedIn, "Roles", "readMyRoles"
+        .about(&ROLES)
+        .needing(Need::Right(Action::Read, Some(&ROLES)))
+        .with(parameters::of_list(Some(&ROLES)))
+        .exports()
+        .returns_data("The roles.",
+            openapi::list(openapi::reference_to(Some(&ROLES), "")),
+            json!([openapi::example(&ROLES)]),
+        )
+        .fails([Error::collection(ROLES.name)]);
+
+    /// Read the flags of your own policies
+    ///
+    /// Whether a policy grants access to an administration app, or full access, and whether
+    /// one requires a second factor for such an app.
+    GET "/policies/me/globals" => now globals, SignedIn, "Policies",
+        "readMyGlobals"
+        .returns::<Globals>(
+            "Three flags.",
+            json!({"app_access": false, "admin_access": false, "enforce_tfa": false}),
+        );
+
+    /// Read your own permissions
+    ///
+    /// For each collection and action: `full`, `partial` (only some items) or `none`, and
+    /// the allowed fields.
+    GET "/permissions/me" => now permissions, SignedIn, "Permissions",
+        "readMyPermissions"
+        .returns::<Rights>(
+            "Permissions by collection and action.",
+            json!({"messages": {
+                "read": {"access": "full", "fields": ["*"]},
+                "create": {"access": "full", "fields": ["*"]},
+                "update": {"access": "partial", "fields": ["content"]},
+                "delete": {"access": "partial", "fields": ["*"]},
+                "share": {"access": "none"},
+            }}),
+        );
+
+    /// Read your own permissions for a collection
+    ///
+    /// Whether you may update, delete and share at least one item of the collection. For a
+    /// collection with a single item, `update` also lists the fields and the presets.
+    GET "/permissions/me/{collection}" => item_permissions, Anyone, "Permissions",
+        "readMyCollectionPermissions"
+        .needing(Need::SignIn)
+        .with([parameters::named("collection")])
+        .returns::<ItemRights>(RETURNED, item_rights())
+        .fails([Error::Forbidden(Forbidden::Action)]);
+
+    /// Read your own permissions for an item
+    ///
+    /// Whether you may update, delete and share the item. The response has the same form for
+    /// an item that does not exist.
+    GET "/permissions/me/{collection}/{id}" => item_permissions, Anyone, "Permissions",
+        "readMyItemPermissions"
+        .needing(Need::SignIn)
+        .with([
+            parameters::named("collection"),
+            parameter!(
+                /// The key of the item.
+                path "id": {"type": "string"} = "1"
+            ),
+        ])
+        .returns::<ItemRights>(RETURNED, item_rights())
+        .fails([Error::Forbidden(Forbidden::Action)]);
 }
 
-fn of_items(path: &str, docs: OperationDocs) -> Operation {
-    let handler: Handler = |call| Box::pin(item_permissions(call));
-    Operation::new(Method::GET, path, Access::Anyone, handler, docs).needing(Need::SignIn)
+const RETURNED: &str = "Three permissions.";
+
+fn item_rights() -> Json {
+    json!({"update": {"access": true}, "delete": {"access": true}, "share": {"access": false}})
+}
+
+formats! {
+    /// The extent of a right.
+    Extent(String) = choice(&["full", "partial", "none"]);
+}
+
+#[derive(Object)]
+struct Globals {
+    app_access: bool,
+    admin_access: bool,
+    enforce_tfa: bool,
+}
+
+#[derive(Object)]
+struct Right {
+    /// `partial`: only some items.
+    access: Extent,
+    fields: Option<Vec<String>>,
+}
+
+#[derive(Object)]
+struct Rights {
+    #[oai(flatten)]
+    collections: BTreeMap<String, BTreeMap<String, Right>>,
+}
+
+#[derive(Object)]
+struct ItemRights {
+    update: UpdateRight,
+    delete: ItemRight,
+    share: ItemRight,
+}
+
+#[derive(Object)]
+struct UpdateRight {
+    access: bool,
+    fields: Option<Vec<String>>,
+    presets: Option<BTreeMap<String, Any<Json>>>,
+}
+
+#[derive(Object)]
+struct ItemRight {
+    access: bool,
 }
 
 /// As in Directus, forbidden without a sign-in.
@@ -71,122 +169,13 @@ async fn roles(call: RequestContext) -> Reply {
 
 fn globals(call: &RequestContext) -> Response {
     let actor = call.actor();
-    envelope::data(&json!({
-        "app_access": actor.app,
-        "admin_access": actor.admin,
-        "enforce_tfa": actor.enforce_tfa(),
-    }))
+    envelope::value(&Globals {
+        app_access: actor.app,
+        admin_access: actor.admin,
+        enforce_tfa: actor.enforce_tfa(),
+    })
 }
 
 fn permissions(call: &RequestContext) -> Response {
     envelope::data(&call.context.services.permissions.summary(call.actor()))
-}
-
-fn roles_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: parameters::of_list(),
-        success: Success::json(
-            "The roles.",
-            schemas::data(schemas::list(schemas::of(&ROLES))),
-            json!({"data": [examples::example(&ROLES)]}),
-        ),
-        failures: vec![Error::collection(ROLES.name)],
-        ..OperationDocs::new(
-            "Roles",
-            "readMyRoles",
-            "List your own roles",
-            "The role of your account and its parent roles. Needs the permission to read roles.",
-        )
-    }
-}
-
-fn globals_docs() -> OperationDocs {
-    OperationDocs {
-        success: Success::json(
-            "Three flags.",
-            schemas::data(schemas::reference("Globals")),
-            json!({"data": {
-                "app_access": false, "admin_access": false, "enforce_tfa": false,
-            }}),
-        ),
-        ..OperationDocs::new(
-            "Policies",
-            "readMyGlobals",
-            "Read the flags of your own policies",
-            "Whether a policy grants access to an administration app, or full access, and whether \
-             one requires a second factor for such an app.",
-        )
-    }
-}
-
-fn permissions_docs() -> OperationDocs {
-    OperationDocs {
-        success: Success::json(
-            "Permissions by collection and action.",
-            schemas::data(schemas::reference("Rights")),
-            json!({"data": {"messages": {
-                "read": {"access": "full", "fields": ["*"]},
-                "create": {"access": "full", "fields": ["*"]},
-                "update": {"access": "partial", "fields": ["content"]},
-                "delete": {"access": "partial", "fields": ["*"]},
-                "share": {"access": "none"},
-            }}}),
-        ),
-        ..OperationDocs::new(
-            "Permissions",
-            "readMyPermissions",
-            "Read your own permissions",
-            "For each collection and action: `full`, `partial` (only some items) or `none`, and \
-             the allowed fields.",
-        )
-    }
-}
-
-fn collection_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![named_collection()],
-        ..of_items_docs(
-            "readMyCollectionPermissions",
-            "Read your own permissions for a collection",
-            "Whether you may update, delete and share at least one item of the collection. For a \
-             collection with a single item, `update` also lists the fields and the presets.",
-        )
-    }
-}
-
-fn item_docs() -> OperationDocs {
-    let id = MetaSchema::new("string");
-    let id = parameters::path("id", id, "The key of the item.", json!("1"));
-    OperationDocs {
-        parameters: vec![named_collection(), id],
-        ..of_items_docs(
-            "readMyItemPermissions",
-            "Read your own permissions for an item",
-            "Whether you may update, delete and share the item. The response has the same form for \
-             an item that does not exist.",
-        )
-    }
-}
-
-fn of_items_docs(
-    id: &'static str,
-    summary: &'static str,
-    description: &'static str,
-) -> OperationDocs {
-    OperationDocs {
-        success: Success::json(
-            "Three permissions.",
-            schemas::data(schemas::reference("ItemRights")),
-            json!({"data": {
-                "update": {"access": true}, "delete": {"access": true}, "share": {"access": false},
-            }}),
-        ),
-        failures: vec![Error::Forbidden(Forbidden::Action)],
-        ..OperationDocs::new("Permissions", id, summary, description)
-    }
-}
-
-fn named_collection() -> MetaOperationParam {
-    let name = MetaSchema::new("string");
-    parameters::path("collection", name, "The name of the collection.", json!("messages"))
 }

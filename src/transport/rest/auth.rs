@@ -2,53 +2,138 @@
 
 use poem::Response;
 use poem::http::HeaderValue;
-use poem::http::Method;
 use poem::http::header;
-use serde_json::Map;
+use poem_openapi::Object;
 use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
-use crate::domain::auth::Login;
+use crate::domain::auth;
 use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
 use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
-use crate::transport::rest::fields;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
+use crate::transport::rest::fields::Address;
+use crate::transport::rest::fields::Field;
+use crate::transport::rest::fields::body;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::choice;
+use crate::transport::rest::openapi::docs::formats;
+use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::schemas;
 
-/// Returns the operations under `/auth`.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let post = |path: &str, handler: Handler, docs| {
-        Operation::new(Method::POST, path, Access::Open, handler, docs)
-    };
-    vec![
-        post("/auth/login", |call| Box::pin(login(call)), login_docs()),
-        post("/auth/refresh", |call| Box::pin(refresh(call)), refresh_docs()),
-        post("/auth/logout", |call| Box::pin(logout(call)), logout_docs()),
-    ]
+operations! {
+    /// Sign in with an email address and a password
+    ///
+    /// `mode` selects the transport of the tokens: `json` (both in the response), `cookie`
+    /// (the refresh token in a cookie) or `session` (one session token, in a cookie).
+    /// `expires` is in milliseconds. A wrong password, an unknown address and an inactive
+    /// account get the same response after the same time. With a second factor, `otp` is an
+    /// app code or a recovery code; each is valid once. `AUTH_DISABLE_DEFAULT` disables this
+    /// kind of sign-in.
+    POST "/auth/login" => login, Open, TAG, "login"
+        .takes::<Login>(json!({
+            "email": "alice@example.com", "password": "correct horse battery", "mode": "json",
+        }))
+        .returns::<Tokens>("Signed in.", tokens())
+        .with_cookies()
+        .fails([
+            Error::InvalidCredentials,
+            Error::Forbidden(Forbidden::Action),
+            Error::InvalidOtp,
+            Error::InvalidProvider,
+        ]);
+
+    /// Exchange a refresh token for new tokens
+    ///
+    /// `mode` selects the place of the token: the body (`json`), the refresh cookie
+    /// (`cookie`) or the session cookie (`session`). Without `mode`, it is the body if it
+    /// has a token, otherwise the refresh cookie.
+    POST "/auth/refresh" => refresh, Open, TAG, "refresh"
+        .takes_content(held::<Refresh>())
+        .returns::<Tokens>("New tokens, by the same transport.", tokens())
+        .with_cookies()
+        .fails([token_missing(), Error::InvalidCredentials, Error::Forbidden(Forbidden::Action)]);
+
+    /// Sign out
+    ///
+    /// Ends the session of the token, including its access tokens, and clears the cookies of
+    /// the request. An unknown token is not an error.
+    POST "/auth/logout" => logout, Open, TAG, "logout"
+        .takes_content(held::<Logout>())
+        .returns_status(204, "Signed out.")
+        .with_cookies()
+        .fails([token_missing(), Error::InvalidCredentials, Error::Forbidden(Forbidden::Action)]);
+}
+
+formats! {
+    /// The name of a [`Mode`].
+    ModeName(String) = choice(&["json", "cookie", "session"]);
+}
+
+body! {
+    struct Login {
+        /// The email address; case-insensitive.
+        email: Address,
+        /// The password of the account.
+        password: String,
+        /// Token transport; `json` by default.
+        mode: Option<ModeName>,
+        /// A one-time password, if the account has a second factor.
+        otp: Option<String>,
+    }
+}
+
+#[derive(Object)]
+struct Refresh {
+    /// In `json` mode.
+    refresh_token: Option<String>,
+    /// Token transport; `json` by default.
+    mode: Option<ModeName>,
+}
+
+#[derive(Object)]
+struct Logout {
+    /// In `json` mode.
+    refresh_token: Option<String>,
+    /// Token transport; `json` by default.
+    mode: Option<ModeName>,
+}
+
+#[derive(Object)]
+#[oai(skip_serializing_if_is_none)]
+pub(super) struct Tokens {
+    /// The lifetime of the access token, in milliseconds.
+    expires: i64,
+    /// For `/auth/refresh`; in `json` mode only.
+    refresh_token: Option<String>,
+    /// For `Authorization: Bearer …`; not in `session` mode.
+    access_token: Option<String>,
+}
+
+impl Field for Option<ModeName> {
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
+        let Some(value) = value else { return Ok(None) };
+        let mode = value.as_str().and_then(Mode::find).map(|mode| ModeName(mode.name().to_owned()));
+        let message = || format!("\"{name}\" must be one of [cookie, json, session]");
+        mode.map(Some).ok_or_else(|| Error::payload(message()))
+    }
 }
 
 async fn login(mut call: RequestContext) -> Reply {
-    let body = fields::object(call.body().await?)?;
-    let (login, mode) = credentials(&body)?;
+    let body: Login = call.object().await?;
+    let mode = body.mode.and_then(|mode| Mode::find(&mode.0)).unwrap_or(Mode::Json);
     if mode != Mode::Json {
         // Otherwise a page of another site could sign a visitor in to a foreign account and read
         // the messages they write there.
         actor::require_trusted_page(&call.context, call.request())?;
     }
+    let login =
+        auth::Login { email: &body.email.0, password: &body.password, otp: body.otp.as_deref() };
     let origin = call.origin();
     let sign_in = call.context.services.auth.login(login, mode, &origin).await?;
     Ok(signed_in(&call, mode, &sign_in))
@@ -78,22 +163,6 @@ async fn logout(mut call: RequestContext) -> Reply {
     Ok(response)
 }
 
-/// Returns the credentials of a sign-in and its mode. Address, password, mode and code are checked
-/// in this order.
-fn credentials(body: &Map<String, Json>) -> Result<(Login<'_>, Mode), Error> {
-    let email = fields::require_address(body)?;
-    let password = fields::require_text(body, "password")?;
-    let mode = match body.get("mode") {
-        None => Mode::Json,
-        Some(mode) => mode
-            .as_str()
-            .and_then(Mode::find)
-            .ok_or_else(|| Error::payload("\"mode\" must be one of [cookie, json, session]"))?,
-    };
-    let otp = fields::optional_text(body, "otp")?;
-    Ok((Login { email, password, otp }, mode))
-}
-
 /// Returns the refresh or session token of a request, from the location its mode specifies.
 async fn token(call: &mut RequestContext) -> Result<(String, Mode), Refusal> {
     let body = call.body().await?;
@@ -113,8 +182,7 @@ async fn token(call: &mut RequestContext) -> Result<(String, Mode), Refusal> {
         None => None,
     };
     let (Some(token), Some(mode)) = (token, mode) else {
-        let reason = "The refresh token is required in either the payload or cookie";
-        return Err(Error::payload(reason).into());
+        return Err(token_missing().into());
     };
     if mode != Mode::Json {
         actor::require_trusted_page(&call.context, call.request())?;
@@ -124,18 +192,12 @@ async fn token(call: &mut RequestContext) -> Result<(String, Mode), Refusal> {
 
 /// Returns the response to a sign-in or refresh, with each token where its mode requires it.
 pub(super) fn signed_in(call: &RequestContext, mode: Mode, sign_in: &SignIn) -> Response {
-    let data = match mode {
-        Mode::Json => json!({
-            "expires": millis(sign_in),
-            "refresh_token": sign_in.refresh_token.as_deref(),
-            "access_token": sign_in.access_token,
-        }),
-        Mode::Cookie => {
-            json!({"expires": millis(sign_in), "access_token": sign_in.access_token})
-        }
-        Mode::Session => json!({"expires": millis(sign_in)}),
-    };
-    let mut response = envelope::data(&data);
+    let has_access = mode != Mode::Session;
+    let mut response = envelope::value(&Tokens {
+        expires: i64::try_from(sign_in.expires_in.as_millis()).unwrap_or(i64::MAX),
+        refresh_token: sign_in.refresh_token.clone().filter(|_| mode == Mode::Json),
+        access_token: has_access.then(|| sign_in.access_token.clone()),
+    });
     if let Some(line) = set_cookie(call, mode, sign_in) {
         response.headers_mut().append(header::SET_COOKIE, line);
     }
@@ -163,97 +225,30 @@ pub(super) fn set_cookie(
     }
 }
 
-fn millis(sign_in: &SignIn) -> u64 {
-    u64::try_from(sign_in.expires_in.as_millis()).unwrap_or(u64::MAX)
-}
-
 pub(super) const TAG: &str = "Authentication";
 
-pub(super) fn tokens(description: &'static str) -> Success {
-    let example = json!({"data": {
+fn token_missing() -> Error {
+    Error::payload("The refresh token is required in either the payload or cookie")
+}
+
+/// Returns the documentation of an optional body with a refresh token.
+fn held<T: poem_openapi::types::Type>() -> Content {
+    let example = json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"});
+    Content { is_required: false, ..Content::of::<T>(example) }
+}
+
+pub(super) fn tokens() -> Json {
+    json!({
         "expires": 900_000,
         "refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd8sAjYiOoMfTgHlBvKcFjYsNTIV3xQ9aW",
         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpZCI6ImE3ZTE2OWE3In0.c2lnbmF0dXJl",
-    }});
-    Success::json(description, schemas::data(schemas::reference("Tokens")), example).with_cookies()
-}
-
-fn login_docs() -> OperationDocs {
-    let example =
-        json!({"email": "alice@example.com", "password": "correct horse battery", "mode": "json"});
-    OperationDocs {
-        request: Some(Content::json(schemas::reference("Login"), example)),
-        success: tokens("Signed in."),
-        failures: vec![
-            Error::payload("\"email\" is required"),
-            Error::InvalidCredentials,
-            Error::Forbidden(Forbidden::Action),
-            Error::InvalidOtp,
-            Error::InvalidProvider,
-        ],
-        ..OperationDocs::new(
-            TAG,
-            "login",
-            "Sign in with an email address and a password",
-            "`mode` selects the transport of the tokens: `json` (both in the response), `cookie` \
-             (the refresh token in a cookie) or `session` (one session token, in a cookie). \
-             `expires` is in milliseconds. A wrong password, an unknown address and an inactive \
-             account get the same response after the same time. With a second factor, `otp` is an \
-             app code or a recovery code; each is valid once. `AUTH_DISABLE_DEFAULT` disables this \
-             kind of sign-in.",
-        )
-    }
-}
-
-fn refresh_docs() -> OperationDocs {
-    OperationDocs {
-        success: tokens("New tokens, by the same transport."),
-        ..refresh_token_docs(
-            "Refresh",
-            "refresh",
-            "Exchange a refresh token for new tokens",
-            "`mode` selects the place of the token: the body (`json`), the refresh cookie \
-             (`cookie`) or the session cookie (`session`). Without `mode`, it is the body if it \
-             has a token, otherwise the refresh cookie.",
-        )
-    }
-}
-
-fn logout_docs() -> OperationDocs {
-    OperationDocs {
-        success: Success::nothing("Signed out.").with_cookies(),
-        ..refresh_token_docs(
-            "Logout",
-            "logout",
-            "Sign out",
-            "Ends the session of the token, including its access tokens, and clears the cookies of \
-             the request. An unknown token is not an error.",
-        )
-    }
-}
-
-/// Returns the documentation of an operation that takes a refresh token.
-fn refresh_token_docs(
-    schema: &str,
-    id: &'static str,
-    summary: &'static str,
-    description: &'static str,
-) -> OperationDocs {
-    let example = json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"});
-    OperationDocs {
-        request: Some(Content::json(schemas::reference(schema), example)),
-        failures: vec![
-            Error::payload("The refresh token is required in either the payload or cookie"),
-            Error::InvalidCredentials,
-            Error::Forbidden(Forbidden::Action),
-        ],
-        ..OperationDocs::new(TAG, id, summary, description)
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::rest::fields::Body;
 
     #[test]
     fn a_malformed_sign_in_reports_the_first_error() {
@@ -274,7 +269,7 @@ mod tests {
             (json!({}), "\"email\" is required"),
         ];
         for (body, expected) in table {
-            match credentials(body.as_object().unwrap()) {
+            match Login::read(body.as_object().unwrap()) {
                 Err(Error::InvalidPayload(reason)) => assert_eq!(reason, expected, "{body}"),
                 Err(other) => panic!("{body}: {other:?}"),
                 Ok(_) => panic!("{body}"),
@@ -283,11 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_defaults_to_json_mode() {
+    fn mode_and_otp_are_optional() {
         let body = json!({"email": "A@chat.local", "password": "x", "otp": "1"});
 
-        let (login, mode) = credentials(body.as_object().unwrap()).unwrap();
-        assert_eq!((login.email, login.password, login.otp), ("A@chat.local", "x", Some("1")));
-        assert_eq!(mode, Mode::Json);
+        let login = Login::read(body.as_object().unwrap()).unwrap();
+        assert_eq!((login.email.0.as_str(), login.password.as_str()), ("A@chat.local", "x"));
+        assert_eq!(login.otp.as_deref(), Some("1"));
+        assert!(login.mode.is_none());
     }
 }

@@ -7,6 +7,7 @@ use poem::Response;
 use poem::http::HeaderValue;
 use poem::http::StatusCode;
 use poem::http::header;
+use poem_openapi::types::ToJSON;
 use serde_json::Value as Json;
 
 use crate::domain::items::Answer;
@@ -31,6 +32,12 @@ pub fn one(answer: Answer) -> Response {
 #[must_use]
 pub fn data(data: &Json) -> Response {
     ok(wrap(data.to_string(), None))
+}
+
+/// Returns `200` with this value as data.
+#[must_use]
+pub fn value(value: &impl ToJSON) -> Response {
+    ok(wrap(value.to_json_string(), None))
 }
 
 /// Returns `204` without a body.

@@ -1,12 +1,115 @@
-//! Validates the fields of a body: it is an object, required fields exist and are texts or email
-//! addresses, and there are no unknown fields.
+//! Typed request bodies: required fields exist, texts and email addresses are such, and there are
+//! no unknown fields.
 //!
-//! Messages and order of the errors are those of Directus. The handlers interpret the fields.
+//! A body is declared once, as an object type of poem-openapi, which documents it. Messages and
+//! order of the errors are those of Directus.
 
+use poem_openapi::registry::MetaSchema;
+use poem_openapi::types::Type;
 use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
+use crate::transport::rest::openapi::docs::formats;
+
+/// A request body.
+pub trait Body: Type + Sized {
+    /// The names of its fields.
+    const NAMES: &'static [&'static str];
+
+    /// Reads the fields in their order.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPayload`] for the first invalid field.
+    fn read(body: &Map<String, Json>) -> Result<Self, Error>;
+}
+
+/// Declares request bodies: object types of poem-openapi that implement [`Body`].
+macro_rules! body {
+    ($(
+        $(#[$about:meta])*
+        $visibility:vis struct $name:ident {
+            $($(#[$doc:meta])* $field:ident: $type:ty,)*
+        }
+    )*) => {$(
+        $(#[$about])*
+        #[derive(::poem_openapi::Object)]
+        $visibility struct $name {
+            $($(#[$doc])* $field: $type,)*
+        }
+
+        impl $crate::transport::rest::fields::Body for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            fn read(
+                body: &::serde_json::Map<String, ::serde_json::Value>,
+            ) -> Result<Self, $crate::domain::Error> {
+                use $crate::transport::rest::fields::Field;
+                Ok(Self { $($field: {
+                    let name = stringify!($field);
+                    Field::read(body.get(name), name)?
+                },)* })
+            }
+        }
+    )*};
+}
+pub(super) use body;
+
+/// The type of a field of a request body.
+pub trait Field: Sized {
+    /// Reads the value of the field with this name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPayload`], naming the field.
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error>;
+}
+
+formats! {
+    /// A text that may be empty.
+    Text(String) = MetaSchema::new("string");
+    /// An email address.
+    Address(String) = MetaSchema::new("string");
+}
+
+impl Field for Text {
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
+        match value {
+            None => Err(Error::payload(format!("\"{name}\" is required"))),
+            Some(Json::String(text)) => Ok(Self(text.clone())),
+            Some(_) => Err(not_a_text(name)),
+        }
+    }
+}
+
+/// A required text that must not be empty.
+impl Field for String {
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
+        match Text::read(value, name)?.0 {
+            text if text.is_empty() => {
+                Err(Error::payload(format!("\"{name}\" is not allowed to be empty")))
+            }
+            text => Ok(text),
+        }
+    }
+}
+
+/// An optional text that may be null.
+impl Field for Option<String> {
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
+        match value {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(not_a_text(name)),
+        }
+    }
+}
+
+impl Field for Address {
+    fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
+        let email = String::read(value, name)?;
+        if looks_like_an_address(&email) { Ok(Self(email)) } else { Err(not_an_address()) }
+    }
+}
 
 /// Returns the fields of a body; none if there is no body.
 ///
@@ -37,56 +140,6 @@ pub fn nothing_else(body: &Map<String, Json>, known: &[&str]) -> Result<(), Erro
     }
 }
 
-/// Returns a required text that must not be empty.
-///
-/// # Errors
-/// [`Error::InvalidPayload`], naming the field.
-pub fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
-    match require_text_even_empty(body, name)? {
-        "" => Err(Error::payload(format!("\"{name}\" is not allowed to be empty"))),
-        text => Ok(text),
-    }
-}
-
-/// Returns a required text.
-///
-/// # Errors
-/// [`Error::InvalidPayload`], naming the field.
-pub fn require_text_even_empty<'a>(
-    body: &'a Map<String, Json>,
-    name: &str,
-) -> Result<&'a str, Error> {
-    match body.get(name) {
-        None => Err(Error::payload(format!("\"{name}\" is required"))),
-        Some(Json::String(text)) => Ok(text),
-        Some(_) => Err(not_a_text(name)),
-    }
-}
-
-/// Returns an optional text that may be null.
-///
-/// # Errors
-/// [`Error::InvalidPayload`], naming the field.
-pub fn optional_text<'a>(
-    body: &'a Map<String, Json>,
-    name: &str,
-) -> Result<Option<&'a str>, Error> {
-    match body.get(name) {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(not_a_text(name)),
-    }
-}
-
-/// Returns the email address in `email`.
-///
-/// # Errors
-/// [`Error::InvalidPayload`] if it is missing or malformed.
-pub fn require_address(body: &Map<String, Json>) -> Result<&str, Error> {
-    let email = require_text(body, "email")?;
-    if looks_like_an_address(email) { Ok(email) } else { Err(not_an_address()) }
-}
-
 /// Returns whether a text has the form of an email address.
 #[must_use]
 pub fn looks_like_an_address(email: &str) -> bool {
@@ -112,42 +165,60 @@ mod tests {
 
     use super::*;
 
-    fn body(json: Json) -> Map<String, Json> {
-        object(Some(json)).unwrap()
+    body! {
+        struct Sample {
+            email: Address,
+            otp: String,
+            string: Text,
+            first_name: Option<String>,
+        }
     }
 
-    fn reason<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    fn reason<T>(result: Result<T, Error>) -> String {
         match result {
             Err(Error::InvalidPayload(reason)) => reason,
-            other => panic!("{other:?}"),
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => panic!("this should have been refused"),
         }
     }
 
     #[test]
-    fn an_error_names_the_invalid_field() {
+    fn an_error_names_the_first_invalid_field() {
         assert_eq!(reason(object(Some(json!([])))), "\"value\" must be of type object");
-        assert_eq!(
-            reason(require_text(&body(json!({"otp": ""})), "otp")),
-            "\"otp\" is not allowed to be empty"
-        );
-        assert_eq!(
-            reason(require_text_even_empty(&body(json!({"otp": null})), "otp")),
-            "\"otp\" must be a string"
-        );
-        assert_eq!(
-            reason(require_address(&body(json!({"email": "x"})))),
-            "\"email\" must be a valid email"
-        );
-        assert_eq!(
-            reason(optional_text(&body(json!({"first_name": 7})), "first_name")),
-            "\"first_name\" must be a string"
-        );
-        assert_eq!(
-            reason(nothing_else(&body(json!({"email": 1, "role": 2})), &["email"])),
-            "\"role\" is not allowed"
-        );
-        assert_eq!(optional_text(&body(json!({"x": null})), "x").unwrap(), None);
-        assert_eq!(require_text_even_empty(&body(json!({"x": ""})), "x").unwrap(), "");
+        for (body, expected) in [
+            (json!({}), "\"email\" is required"),
+            (json!({"email": 7}), "\"email\" must be a string"),
+            (json!({"email": ""}), "\"email\" is not allowed to be empty"),
+            (json!({"email": "x"}), "\"email\" must be a valid email"),
+            (json!({"email": "a@b.c"}), "\"otp\" is required"),
+            (json!({"email": "a@b.c", "otp": ""}), "\"otp\" is not allowed to be empty"),
+            (json!({"email": "a@b.c", "otp": "1"}), "\"string\" is required"),
+            (json!({"email": "a@b.c", "otp": "1", "string": null}), "\"string\" must be a string"),
+            (
+                json!({"email": "a@b.c", "otp": "1", "string": "", "first_name": 7}),
+                "\"first_name\" must be a string",
+            ),
+        ] {
+            assert_eq!(reason(Sample::read(body.as_object().unwrap())), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn optional_texts_may_be_null_and_some_texts_empty() {
+        let body = json!({"email": "a@b.c", "otp": "1", "string": "", "first_name": null});
+        let sample = Sample::read(body.as_object().unwrap()).unwrap();
+
+        assert_eq!((sample.email.0, sample.otp), ("a@b.c".to_owned(), "1".to_owned()));
+        assert_eq!((sample.string.0, sample.first_name), (String::new(), None));
         assert_eq!(object(None).unwrap(), Map::new());
+    }
+
+    #[test]
+    fn unknown_fields_can_be_refused() {
+        let body = json!({"email": 1, "role": 2});
+        let body = body.as_object().unwrap();
+
+        assert_eq!(reason(nothing_else(body, &["email"])), "\"role\" is not allowed");
+        assert!(nothing_else(body, &["email", "role"]).is_ok());
     }
 }

@@ -1,25 +1,25 @@
 //! `/server/health`: the health of the service and, on request, the integrity of the database file.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use poem::Response;
-use poem::http::Method;
 use poem::http::StatusCode;
+use poem_openapi::Object;
+use poem_openapi::types::Any;
+use poem_openapi::types::ToJSON;
 use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Integrity;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::choice;
+use crate::transport::rest::openapi::docs::formats;
+use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::parameters::parameter;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
-use crate::transport::rest::schemas;
 
 /// Response time of the store above which the status is a warning.
 const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);
@@ -63,11 +63,41 @@ impl Status {
     }
 }
 
-/// Returns the operation.
-#[must_use]
-pub fn operation() -> Operation {
-    let handler: Handler = |call| Box::pin(health(call));
-    Operation::new(Method::GET, "/server/health", Access::Optional, handler, docs())
+operations! {
+    /// Check the health of the server
+    ///
+    /// `ok`, `warn` (slow) or, with status 503, `error`. Administrators see each check.
+    GET "/server/health" => health, Optional, "Server", "health"
+        .with([parameter!(
+            /// `integrity` also checks the structure of the database file, table by table, which
+            /// takes seconds for millions of messages. For administrators.
+            query "check": {"type": "string"} = INTEGRITY
+        )])
+        .returns_content(
+            "The server is healthy, or slow.",
+            Content {
+                media_type: "application/health+json",
+                ..Content::of::<Health>(json!({"status": "ok"}))
+            },
+        )
+        .fails([unknown_check()]);
+}
+
+formats! {
+    /// The name of a [`Status`].
+    StatusName(String) = choice(&["ok", "warn", "error"]);
+}
+
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct Health {
+    /// The worst status of all checks.
+    status: StatusName,
+    /// The version; for administrators.
+    release_id: Option<String>,
+    /// The ID of this process; for administrators.
+    service_id: Option<String>,
+    checks: Option<BTreeMap<String, Any<Json>>>,
 }
 
 /// Every caller gets the status, administrators also the individual checks.
@@ -86,24 +116,27 @@ async fn health(call: RequestContext) -> Reply {
         }
     };
     let mut status = Status::of_time(response_time);
-    let mut checks = json!({"sqlite3:responseTime": [time_check(response_time)]});
+    let response_time = Any(json!([time_check(response_time)]));
+    let mut checks = BTreeMap::from([("sqlite3:responseTime".to_owned(), response_time)]);
     if asked {
         let integrity = call.context.services.changes.check_integrity().await?;
         status = status.max(Status::of_integrity(&integrity));
-        checks["sqlite3:integrity"] = json!([integrity_check(&integrity)]);
+        let integrity = Any(json!([integrity_check(&integrity)]));
+        checks.insert("sqlite3:integrity".to_owned(), integrity);
     }
-    let mut body = json!({ "status": status.name() });
-    if call.actor().admin {
-        body["releaseId"] = json!(env!("CARGO_PKG_VERSION"));
-        body["serviceId"] = json!(call.context.service_id);
-        body["checks"] = checks;
-    }
+    let admin = call.actor().admin;
+    let body = Health {
+        status: StatusName(status.name().to_owned()),
+        release_id: admin.then(|| env!("CARGO_PKG_VERSION").to_owned()),
+        service_id: admin.then(|| call.context.service_id.to_string()),
+        checks: admin.then_some(checks),
+    };
     let is_error = status == Status::Error;
     let code = if is_error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     Ok(Response::builder()
         .status(code)
         .content_type("application/health+json; charset=utf-8")
-        .body(body.to_string()))
+        .body(body.to_json_string()))
 }
 
 /// Returns whether the integrity check was requested.
@@ -112,8 +145,12 @@ fn requested(call: &RequestContext) -> Result<bool, Error> {
         None => Ok(false),
         // The result is for administrators, like all checks.
         Some(INTEGRITY) => Ok(call.actor().admin),
-        Some(_) => Err(Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))),
+        Some(_) => Err(unknown_check()),
     }
+}
+
+fn unknown_check() -> Error {
+    Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))
 }
 
 fn time_check(response_time: Option<Duration>) -> Json {
@@ -141,35 +178,6 @@ fn integrity_check(integrity: &Integrity) -> Json {
         Integrity::UnderWay => check["output"] = json!("another check is under way"),
     }
     check
-}
-
-fn docs() -> OperationDocs {
-    let content = Content {
-        content_type: "application/health+json",
-        schema: schemas::reference("Health"),
-        example: json!({"status": "ok"}),
-    };
-    let success = Success {
-        content: Some(content),
-        ..Success::json("The server is healthy, or slow.", schemas::any_item(), Json::Null)
-    };
-    OperationDocs {
-        success,
-        parameters: vec![parameters::query(
-            "check",
-            "string",
-            "`integrity` also checks the structure of the database file, table by table, which \
-             takes seconds for millions of messages. For administrators.",
-            json!(INTEGRITY),
-        )],
-        failures: vec![Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))],
-        ..OperationDocs::new(
-            "Server",
-            "health",
-            "Check the health of the server",
-            "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see each check.",
-        )
-    }
 }
 
 #[cfg(test)]

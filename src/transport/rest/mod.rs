@@ -2,36 +2,28 @@
 //! are generated.
 //!
 //! Handlers decode the request, call the domain once and encode the response. All errors have
-//! Directus's format, so poem-openapi only describes and does not parse.
+//! Directus's format, so the types of poem-openapi describe the bodies, and `fields` parses them.
 
 pub mod access;
 pub mod answers;
 pub mod auth;
 pub mod body;
 mod content_coding;
-pub mod describe;
 pub mod enrolment;
 pub mod envelope;
-mod examples;
 pub mod export;
 pub mod fields;
 pub mod health;
 pub mod items;
-pub mod merge;
+pub mod openapi;
 pub mod operation;
-pub mod parameters;
 pub mod path;
 pub mod providers;
-pub mod query_schemas;
 pub mod query_string;
-pub mod reduce;
-pub mod refusals;
 pub mod resource;
-pub mod schemas;
 pub mod second_factor;
 pub mod server;
 pub mod sessions;
-pub mod shapes;
 pub mod users;
 pub mod utils;
 
@@ -42,7 +34,7 @@ use poem::Route;
 use poem::RouteMethod;
 
 pub use content_coding::ACCEPTED as ACCEPTED_CODINGS;
-pub use describe::document;
+pub use openapi::document;
 
 use crate::transport::Context;
 use crate::transport::rest::operation::Operation;
@@ -62,6 +54,7 @@ pub fn operations() -> impl Iterator<Item = Operation> {
         .chain(sessions::operations())
         .chain(access::operations())
         .chain(server::operations())
+        .chain(health::operations())
         .chain(utils::operations())
 }
 

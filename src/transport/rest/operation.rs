@@ -10,8 +10,6 @@ use poem::Request;
 use poem::Response;
 use poem::http::HeaderMap;
 use poem::http::Method;
-use poem_openapi::registry::MetaOperationParam;
-use poem_openapi::registry::MetaSchemaRef;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -35,6 +33,9 @@ use crate::transport::json_size;
 use crate::transport::rest::answers;
 use crate::transport::rest::body;
 use crate::transport::rest::envelope;
+use crate::transport::rest::fields;
+use crate::transport::rest::fields::Body;
+use crate::transport::rest::openapi::docs::OperationDocs;
 use crate::transport::rest::query_string;
 
 /// The result of a handler.
@@ -87,124 +88,6 @@ pub enum Need {
     SignIn,
     /// A right to items of this collection or, without one, of some collection under `/items`.
     Right(Action, Option<&'static Collection>),
-}
-
-/// The documentation of an operation.
-pub struct OperationDocs {
-    /// The name of the function in generated clients.
-    pub id: &'static str,
-    /// The group it is listed in.
-    pub tag: &'static str,
-    /// A summary in one line.
-    pub summary: &'static str,
-    /// A longer description.
-    pub description: &'static str,
-    /// Path and query parameters.
-    pub parameters: Vec<MetaOperationParam>,
-    /// The request body.
-    pub request: Option<Content>,
-    /// The response on success.
-    pub success: Success,
-    /// Errors other than those of credentials and an overloaded server.
-    pub failures: Vec<Error>,
-}
-
-/// A body with an example.
-pub struct Content {
-    /// Its content type.
-    pub content_type: &'static str,
-    /// Its schema.
-    pub schema: MetaSchemaRef,
-    /// An example.
-    pub example: Json,
-}
-
-/// A response that is not an error.
-pub struct Success {
-    /// Its status.
-    pub status: u16,
-    /// Its description.
-    pub description: &'static str,
-    /// Its body, if any.
-    pub content: Option<Content>,
-    /// Whether it may set cookies.
-    pub cookies: bool,
-    /// Whether the status is `204` for callers that may not read the result.
-    pub unseen: bool,
-    /// The body of the `200` sent instead if no redirect was requested.
-    pub without_redirect: Option<Content>,
-}
-
-impl OperationDocs {
-    /// Creates the documentation of an operation without parameters and body that returns `204` and
-    /// has no errors of its own. Set the fields that differ.
-    #[must_use]
-    pub fn new(
-        tag: &'static str,
-        id: &'static str,
-        summary: &'static str,
-        description: &'static str,
-    ) -> Self {
-        Self {
-            id,
-            tag,
-            summary,
-            description,
-            parameters: vec![],
-            request: None,
-            success: Success::nothing("Done."),
-            failures: vec![],
-        }
-    }
-}
-
-impl Content {
-    /// Creates a JSON body.
-    #[must_use]
-    pub fn json(schema: MetaSchemaRef, example: Json) -> Self {
-        Self { content_type: "application/json", schema, example }
-    }
-}
-
-impl Success {
-    /// Creates a `200` with a JSON body.
-    #[must_use]
-    pub fn json(description: &'static str, schema: MetaSchemaRef, example: Json) -> Self {
-        let content = Some(Content::json(schema, example));
-        Self {
-            status: 200,
-            description,
-            content,
-            cookies: false,
-            unseen: false,
-            without_redirect: None,
-        }
-    }
-
-    /// Creates a `204`.
-    #[must_use]
-    pub fn nothing(description: &'static str) -> Self {
-        Self {
-            status: 204,
-            description,
-            content: None,
-            cookies: false,
-            unseen: false,
-            without_redirect: None,
-        }
-    }
-
-    /// Marks the response as possibly setting cookies.
-    #[must_use]
-    pub fn with_cookies(self) -> Self {
-        Self { cookies: true, ..self }
-    }
-
-    /// Marks the status as `204` for callers that may not read the result.
-    #[must_use]
-    pub fn or_unseen(self) -> Self {
-        Self { unseen: true, ..self }
-    }
 }
 
 /// A request in its handler, with its caller and context.
@@ -288,6 +171,25 @@ impl RequestContext {
         self.parse(&bytes)
     }
 
+    /// Returns the JSON body as this type.
+    ///
+    /// # Errors
+    /// As [`RequestContext::body`]; [`Error::InvalidPayload`] for an invalid field.
+    pub async fn object<T: Body>(&mut self) -> Result<T, Refusal> {
+        Ok(T::read(&fields::object(self.body().await?)?)?)
+    }
+
+    /// Returns the JSON body as this type, without other fields.
+    ///
+    /// # Errors
+    /// As [`RequestContext::object`]; [`Error::InvalidPayload`] for an unknown field.
+    pub async fn only<T: Body>(&mut self) -> Result<T, Refusal> {
+        let body = fields::object(self.body().await?)?;
+        let object = T::read(&body)?;
+        fields::nothing_else(&body, T::NAMES)?;
+        Ok(object)
+    }
+
     /// Reads the body. The memory is reserved for the lifetime of the call.
     async fn read(&mut self) -> Result<Bytes, Refusal> {
         let bytes_max = self.context.config.server.body_bytes_max;
@@ -368,9 +270,8 @@ impl Operation {
         handler: Handler,
         docs: OperationDocs,
     ) -> Self {
-        let secret = docs.success.cookies;
         let (path, need) = (path.into(), Need::Nothing);
-        Self { method, path, access, collection: None, need, secret, handler, docs }
+        Self { method, path, access, collection: None, need, secret: false, handler, docs }
     }
 
     /// Marks the URL or the response as containing secrets.

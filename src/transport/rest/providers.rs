@@ -4,15 +4,12 @@
 //! Directus, errors are passed to the target page as `?reason=CODE`. Credentials are ignored, since
 //! a returning browser has none yet.
 
-use std::future::ready;
-
 use poem::Response;
 use poem::http::HeaderValue;
-use poem::http::Method;
 use poem::http::StatusCode;
 use poem::http::header;
-use poem_openapi::registry::MetaOperationParam;
-use poem_openapi::registry::MetaSchema;
+use poem_openapi::Object;
+use poem_openapi::types::ToJSON;
 use serde_json::Value as Json;
 use serde_json::json;
 use url::Url;
@@ -30,70 +27,174 @@ use crate::transport::cookies;
 use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::rest::auth;
+use crate::transport::rest::auth::Tokens;
 use crate::transport::rest::envelope;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::choice;
+use crate::transport::rest::openapi::docs::formats;
+use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::parameters::parameter;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
-use crate::transport::rest::schemas;
 
 /// Parameters of the provider's response.
 const RETURNED: [&str; 4] = ["code", "state", "error", "iss"];
 
-/// Returns the operations of providers.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    const LOGIN: &str = "/auth/login/{provider}";
-    const CALLBACK: &str = "/auth/login/{provider}/callback";
-    vec![
-        Operation::new(
-            Method::GET,
-            "/auth",
-            Access::Open,
-            |call| Box::pin(ready(Ok(list(&call)))),
-            list_docs(),
-        ),
-        Operation::new(
-            Method::GET,
-            LOGIN,
-            Access::Open,
-            |call| Box::pin(begin(call)),
-            begin_docs(),
-        )
-        .secret(),
-        Operation::new(
-            Method::GET,
-            CALLBACK,
-            Access::Open,
-            |call| Box::pin(come_back(call)),
-            callback_docs(),
-        )
-        .secret(),
-        Operation::new(
-            Method::POST,
-            CALLBACK,
-            Access::Open,
-            |call| Box::pin(come_back_by_form(call)),
-            form_docs(),
-        )
-        .secret(),
-    ]
+operations! {
+    /// List the sign-in providers
+    ///
+    /// An email address and a password work as well, unless `disableDefault` is true. A page
+    /// shows a link to `/auth/login/{provider}` for each provider.
+    GET "/auth" => now list, Open, auth::TAG, "readProviders"
+        .returns_content(
+            "The providers, in the order of the settings.",
+            Content::of::<Providers>(json!({
+                "data": [{
+                    "name": "google", "label": "Google", "driver": "openid", "icon": "google",
+                }],
+                "disableDefault": false,
+            })),
+        );
+
+    /// Sign in with a provider
+    ///
+    /// For browsers, as a link. A cookie binds the sign-in to the browser; it is valid once
+    /// and for ten minutes.
+    GET "/auth/login/{provider}" => begin, Open, auth::TAG, "loginWithProvider"
+        .with([
+            provider(),
+            parameter!(
+                /// The page to redirect to: one of this service, or of
+                /// `AUTH_<NAME>_REDIRECT_ALLOW_LIST`. The browser arrives with a cookie, or with
+                /// `?reason=CODE`. Without it the response contains the tokens.
+                query "redirect": {"type": "string"} = "https://chat.example.com/"
+            ),
+        ])
+        .returns_status(302, "Redirects the browser to the provider.")
+        .with_cookies()
+        .fails([
+            Error::payload("URL \"https://example.com/\" can't be used to redirect after login"),
+            unavailable(),
+        ]);
+
+    /// Complete a sign-in with a provider
+    ///
+    /// The callback of the provider. Without a `redirect` the response is 200 with the
+    /// tokens, or the error; with one it is always a redirect: `reason` is
+    /// `INVALID_CREDENTIALS` (access denied, not verified, or no account), `INVALID_TOKEN`
+    /// (the code is invalid), `INVALID_PROVIDER` (the address belongs to another account),
+    /// `INVALID_OTP` or `SERVICE_UNAVAILABLE`.
+    GET "/auth/login/{provider}/callback" => come_back, Open, auth::TAG,
+        "finishLoginWithProvider"
+        .with([
+            provider(),
+            parameter!(
+                /// The authorization code.
+                query "code": {"type": "string"} = "SplxlOBeZQQYbYS6WxSbIA"
+            ),
+            parameter!(
+                /// The state of the authorization request.
+                query "state": {"type": "string"} = "af0ifjsldkj"
+            ),
+            parameter!(
+                /// The error, if there is no code.
+                query "error": {"type": "string"} = "access_denied"
+            ),
+            parameter!(
+                /// The issuer.
+                query "iss": {"type": "string"} = "https://accounts.google.com"
+            ),
+        ])
+        .returns::<Tokens>("Signed in without a redirect.", auth::tokens())
+        .or(302, "Redirects the browser, signed in or with `?reason=CODE`.", None)
+        .with_cookies()
+        .fails([
+            Error::InvalidCredentials,
+            Error::InvalidOtp,
+            Error::InvalidProvider,
+            Error::InvalidToken,
+            unavailable(),
+        ]);
+
+    /// Complete a sign-in with a provider, by form post
+    ///
+    /// For providers with `response_mode=form_post`.
+    POST "/auth/login/{provider}/callback" => come_back_by_form, Open, auth::TAG,
+        "finishLoginWithProviderByForm"
+        .with([provider()])
+        .takes_content(Content {
+            media_type: "application/x-www-form-urlencoded",
+            ..Content::of::<ProviderAnswer>(json!({
+                "code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj",
+            }))
+        })
+        .returns_status(303, "Redirects the browser to the same URL by `GET`.")
+        .secret();
+}
+
+formats! {
+    /// The protocol of a provider.
+    Driver(String) = choice(&["openid", "oauth2"]);
+}
+
+#[derive(Object)]
+struct Provider {
+    /// For `/auth/login/{provider}`.
+    name: String,
+    /// The label of the sign-in button.
+    label: String,
+    /// The protocol.
+    driver: Driver,
+    /// The name of an icon.
+    icon: String,
+}
+
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct Providers {
+    data: Vec<Provider>,
+    disable_default: bool,
+}
+
+#[derive(Object)]
+struct ProviderAnswer {
+    /// The authorization code.
+    code: Option<String>,
+    /// The state of the authorization request.
+    state: Option<String>,
+    /// The error, if there is no code.
+    error: Option<String>,
+    /// The issuer.
+    iss: Option<String>,
 }
 
 fn list(call: &RequestContext) -> Response {
     let providers = call.context.services.auth.providers();
-    let listed: Vec<Json> = providers.list().map(|listed| shown(&listed)).collect();
-    let body = json!({"data": listed, "disableDefault": providers.disable_default()});
-    Response::builder().content_type(envelope::JSON).body(body.to_string())
+    let body = Providers {
+        data: providers.list().map(|listed| shown(&listed)).collect(),
+        disable_default: providers.disable_default(),
+    };
+    Response::builder().content_type(envelope::JSON).body(body.to_json_string())
 }
 
-fn shown(listed: &Listed<'_>) -> Json {
-    let Listed { name, label, driver, icon } = listed;
-    json!({"name": name, "label": label, "driver": driver, "icon": icon})
+fn shown(listed: &Listed<'_>) -> Provider {
+    Provider {
+        name: listed.name.to_owned(),
+        label: listed.label.to_owned(),
+        driver: Driver(listed.driver.to_owned()),
+        icon: listed.icon.to_owned(),
+    }
+}
+
+fn unavailable() -> Error {
+    Error::ProviderUnavailable("google".to_owned())
+}
+
+fn provider() -> Json {
+    parameter!(
+        /// A name from the list of `GET /auth`.
+        path "provider": {"type": "string"} = "google"
+    )
 }
 
 /// Redirects the browser to the provider's sign-in page.
@@ -198,123 +299,4 @@ fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderVal
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
-}
-
-fn provider_parameter() -> MetaOperationParam {
-    let schema = MetaSchema::new("string");
-    parameters::path("provider", schema, "A name from the list of `GET /auth`.", json!("google"))
-}
-
-fn sent_on(description: &'static str) -> Success {
-    Success { status: 302, cookies: true, ..Success::nothing(description) }
-}
-
-fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
-    OperationDocs {
-        parameters: vec![provider_parameter()],
-        success: sent_on("Redirects the browser."),
-        ..OperationDocs::new(auth::TAG, id, summary, description)
-    }
-}
-
-fn list_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![],
-        success: Success::json(
-            "The providers, in the order of the settings.",
-            schemas::reference("Providers"),
-            json!({
-                "data": [{
-                    "name": "google", "label": "Google", "driver": "openid", "icon": "google",
-                }],
-                "disableDefault": false,
-            }),
-        ),
-        ..docs(
-            "readProviders",
-            "List the sign-in providers",
-            "An email address and a password work as well, unless `disableDefault` is true. A page \
-             shows a link to `/auth/login/{provider}` for each provider.",
-        )
-    }
-}
-
-fn begin_docs() -> OperationDocs {
-    let redirect = parameters::query(
-        "redirect",
-        "string",
-        "The page to redirect to: one of this service, or of `AUTH_<NAME>_REDIRECT_ALLOW_LIST`. \
-         The browser arrives with a cookie, or with `?reason=CODE`. Without it the response \
-         contains the tokens.",
-        json!("https://chat.example.com/"),
-    );
-    OperationDocs {
-        parameters: vec![provider_parameter(), redirect],
-        success: sent_on("Redirects the browser to the provider."),
-        failures: vec![
-            Error::payload("URL \"https://example.com/\" can't be used to redirect after login"),
-            Error::ProviderUnavailable("google".to_owned()),
-        ],
-        ..docs(
-            "loginWithProvider",
-            "Sign in with a provider",
-            "For browsers, as a link. A cookie binds the sign-in to the browser; it is valid once \
-             and for ten minutes.",
-        )
-    }
-}
-
-fn callback_docs() -> OperationDocs {
-    let text = |name, description, example: &str| {
-        parameters::query(name, "string", description, Json::from(example))
-    };
-    OperationDocs {
-        parameters: vec![
-            provider_parameter(),
-            text("code", "The authorization code.", "SplxlOBeZQQYbYS6WxSbIA"),
-            text("state", "The state of the authorization request.", "af0ifjsldkj"),
-            text("error", "The error, if there is no code.", "access_denied"),
-            text("iss", "The issuer.", "https://accounts.google.com"),
-        ],
-        success: Success {
-            without_redirect: auth::tokens("").content,
-            ..sent_on("Redirects the browser, signed in or with `?reason=CODE`.")
-        },
-        failures: vec![
-            Error::InvalidCredentials,
-            Error::InvalidOtp,
-            Error::InvalidProvider,
-            Error::InvalidToken,
-            Error::ProviderUnavailable("google".to_owned()),
-        ],
-        ..docs(
-            "finishLoginWithProvider",
-            "Complete a sign-in with a provider",
-            "The callback of the provider. Without a `redirect` the response is 200 with the \
-             tokens, or the error; with one it is always a redirect: `reason` is \
-             `INVALID_CREDENTIALS` (access denied, not verified, or no account), `INVALID_TOKEN` \
-             (the code is invalid), `INVALID_PROVIDER` (the address belongs to another account), \
-             `INVALID_OTP` or `SERVICE_UNAVAILABLE`.",
-        )
-    }
-}
-
-fn form_docs() -> OperationDocs {
-    OperationDocs {
-        request: Some(Content {
-            content_type: "application/x-www-form-urlencoded",
-            schema: schemas::reference("ProviderAnswer"),
-            example: json!({"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"}),
-        }),
-        success: Success {
-            status: 303,
-            cookies: false,
-            ..sent_on("Redirects the browser to the same URL by `GET`.")
-        },
-        ..docs(
-            "finishLoginWithProviderByForm",
-            "Complete a sign-in with a provider, by form post",
-            "For providers with `response_mode=form_post`.",
-        )
-    }
 }

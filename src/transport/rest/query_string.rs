@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Map;
 use serde_json::Value as Json;
+use url::form_urlencoded;
 
 use crate::domain::Error;
 use crate::text::json;
@@ -29,19 +30,16 @@ const DROPPED: &str = "__proto__";
 /// with brackets. Invalid JSON stays text.
 pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
     let mut root = Branch::default();
-    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    for (count, pair) in pairs.enumerate() {
+    for (count, (name, value)) in pairs(query).enumerate() {
         if count == PARAMETERS_MAX {
             return Err(invalid(format!("An address has at most {PARAMETERS_MAX} parameters")));
         }
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode(name);
         if name == "access_token" || name.is_empty() {
             continue;
         }
         let path = segments(&name)?;
         if !path.contains(&DROPPED) {
-            root.insert(&path, decode(value))?;
+            root.insert(&path, value.into_owned())?;
         }
     }
     let mut json = Map::new();
@@ -60,11 +58,12 @@ pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
 /// Returns the value of one parameter as text, for handlers that need no more.
 #[must_use]
 pub fn find(query: Option<&str>, name: &str) -> Option<String> {
-    let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(key, _)| decode(key) == name)
-        .map(|(_, value)| decode(value))
+    let mut pairs = pairs(query).take(PARAMETERS_MAX);
+    pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+}
+
+fn pairs(query: Option<&str>) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
 }
 
 #[derive(Debug)]
@@ -201,31 +200,6 @@ fn read_json(name: &str, text: String, depth_max: usize) -> Result<Json, Error> 
         number @ Unfit::Number(_) => invalid(number.to_string()),
     })?;
     Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
-}
-
-/// Decodes form encoding: `+` is a space, `%41` a byte. Anything else is kept.
-fn decode(text: &str) -> String {
-    if !text.contains(['+', '%']) {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = |offset: usize| {
-            bytes.get(at + offset).and_then(|digit| char::from(*digit).to_digit(16))
-        };
-        let escaped = if byte == b'%' { hex(1).zip(hex(2)) } else { None };
-        if let Some((high, low)) = escaped {
-            decoded.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte"));
-            at += 3;
-        } else {
-            decoded.push(if byte == b'+' { b' ' } else { byte });
-            at += 1;
-        }
-    }
-    String::from_utf8(decoded)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

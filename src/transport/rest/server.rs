@@ -1,10 +1,10 @@
 //! `/server`: ping, server info and API descriptions. `health` has the health check.
 
-use std::future::ready;
+use std::collections::BTreeMap;
 
 use poem::Response;
-use poem::http::Method;
-use poem_openapi::registry::MetaSchema;
+use poem_openapi::Object;
+use poem_openapi::types::Any;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -14,37 +14,76 @@ use crate::config::WebSocketAuth;
 use crate::domain::settings::InForce;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
-use crate::transport::rest::health;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::schemas;
 
-/// Returns the operations under `/server`.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let get = |path: &str, access, handler: Handler, docs| {
-        Operation::new(Method::GET, path, access, handler, docs)
-    };
-    vec![
-        get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_docs()),
-        health::operation(),
-        get("/server/info", Access::Optional, |call| Box::pin(info(call)), info_docs()),
-        get(
-            "/server/specs/oas",
-            Access::Anyone,
-            |call| Box::pin(specification(call)),
-            specification_docs(),
-        ),
-    ]
+operations! {
+    /// Ping the server
+    ///
+    /// Needs no sign-in; tokens are ignored.
+    GET "/server/ping" => now ping, Open, TAG, "ping"
+        .returns_content(
+            "The server is available.",
+            Content { media_type: "text/html", ..Content::of::<String>(json!("pong")) },
+        );
+
+    /// Read server information
+    ///
+    /// The name of the project, and the limits of requests.
+    GET "/server/info" => info, Optional, TAG, "info"
+        .returns::<Info>(
+            "The project and, for signed-in accounts, the limits, the WebSocket and the version.",
+            json!({
+                "project": {"project_name": "chinwag", "public_registration": false},
+                "setupCompleted": true,
+                "rateLimit": {"points": 1000, "duration": 1},
+                "rateLimitGlobal": false,
+                "queryLimit": {"default": 100, "max": 10000},
+                "websocket": {
+                    "rest": {"authentication": "public", "path": "/websocket"},
+                    "graphql": false,
+                    "heartbeat": 30,
+                },
+            }),
+        );
+
+    /// Read the OpenAPI document
+    ///
+    /// Reduced to the permissions of the caller: operations, collections and fields. The
+    /// complete document is at `/openapi.json`.
+    GET "/server/specs/oas" => specification, Anyone, TAG, "readSpecification"
+        .returns_content(
+            "The document, without an envelope.",
+            Content::of::<OpenApi>(json!({
+                "openapi": "3.0.0", "info": {"title": "chinwag", "version": "1"}, "paths": {},
+            })),
+        );
 }
 
-fn ping() -> Response {
+const TAG: &str = "Server";
+
+type Members = BTreeMap<String, Any<Json>>;
+
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct Info {
+    project: Members,
+    setup_completed: bool,
+    /// The version; for signed-in accounts.
+    version: Option<String>,
+    #[oai(flatten)]
+    others: Members,
+}
+
+#[derive(Object)]
+struct OpenApi {
+    #[oai(flatten)]
+    members: Members,
+}
+
+fn ping(_: &RequestContext) -> Response {
     Response::builder().content_type("text/html; charset=utf-8").body("pong")
 }
 
@@ -120,71 +159,6 @@ async fn specification(call: RequestContext) -> Reply {
     let rights = call.context.services.permissions.rights(call.actor());
     let document = docs::document_for(rights).await?;
     Ok(Response::builder().content_type(envelope::JSON).body(document))
-}
-
-const TAG: &str = "Server";
-
-fn docs(
-    id: &'static str,
-    summary: &'static str,
-    description: &'static str,
-    success: Success,
-) -> OperationDocs {
-    OperationDocs { success, ..OperationDocs::new(TAG, id, summary, description) }
-}
-
-fn ping_docs() -> OperationDocs {
-    let text = MetaSchema::new("string");
-    let content = Content {
-        content_type: "text/html",
-        schema: schemas::inline(text),
-        example: json!("pong"),
-    };
-    let success = Success {
-        content: Some(content),
-        ..Success::json("The server is available.", schemas::any_item(), Json::Null)
-    };
-    docs("ping", "Ping the server", "Needs no sign-in; tokens are ignored.", success)
-}
-
-fn info_docs() -> OperationDocs {
-    let success = Success::json(
-        "The project and, for signed-in accounts, the limits, the WebSocket and the version.",
-        schemas::data(schemas::reference("Info")),
-        json!({"data": {
-            "project": {"project_name": "chinwag", "public_registration": false},
-            "setupCompleted": true,
-            "rateLimit": {"points": 1000, "duration": 1},
-            "rateLimitGlobal": false,
-            "queryLimit": {"default": 100, "max": 10000},
-            "websocket": {
-                "rest": {"authentication": "public", "path": "/websocket"},
-                "graphql": false,
-                "heartbeat": 30,
-            },
-        }}),
-    );
-    docs(
-        "info",
-        "Read server information",
-        "The name of the project, and the limits of requests.",
-        success,
-    )
-}
-
-fn specification_docs() -> OperationDocs {
-    let success = Success::json(
-        "The document, without an envelope.",
-        schemas::reference("OpenApi"),
-        json!({"openapi": "3.0.0", "info": {"title": "chinwag", "version": "1"}, "paths": {}}),
-    );
-    docs(
-        "readSpecification",
-        "Read the OpenAPI document",
-        "Reduced to the permissions of the caller: operations, collections and fields. The \
-         complete document is at `/openapi.json`.",
-        success,
-    )
 }
 
 #[cfg(test)]

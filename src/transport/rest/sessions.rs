@@ -1,8 +1,8 @@
 //! `/users/me/sessions` and `/users/{id}/sessions`: lists and ends the sessions of an account.
 
 use poem::Response;
-use poem::http::Method;
 use poem::http::header;
+use poem_openapi::Object;
 use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
@@ -13,51 +13,97 @@ use crate::domain::auth::Device;
 use crate::model::schema::SESSIONS;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
+use crate::transport::rest::auth::ModeName;
 use crate::transport::rest::envelope;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Handler;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
+use crate::transport::rest::openapi;
+use crate::transport::rest::openapi::docs::Date;
+use crate::transport::rest::openapi::docs::Key;
+use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::parameters;
+use crate::transport::rest::openapi::parameters::parameter;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
-use crate::transport::rest::schemas;
 
-/// Returns the operations on sessions.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let own = |method, path: &str, handler: Handler, docs| {
-        Operation::new(method, path, Access::SignedIn, handler, docs)
-    };
-    let any = |method, path: &str, handler: Handler, docs| {
-        Operation::new(method, path, Access::Administrators, handler, docs)
-    };
-    vec![
-        own(Method::GET, "/users/me/sessions", |call| Box::pin(list(call)), list_docs()),
-        own(Method::DELETE, "/users/me/sessions", |call| Box::pin(end_all(call)), end_all_docs()),
-        own(Method::DELETE, "/users/me/sessions/{session}", |call| Box::pin(end(call)), end_docs()),
-        any(Method::GET, "/users/{id}/sessions", |call| Box::pin(list(call)), list_of_docs()),
-        any(
-            Method::DELETE,
-            "/users/{id}/sessions",
-            |call| Box::pin(end_all(call)),
-            end_all_of_docs(),
-        ),
-        any(
-            Method::DELETE,
-            "/users/{id}/sessions/{session}",
-            |call| Box::pin(end(call)),
-            end_of_docs(),
-        ),
-    ]
+operations! {
+    /// List your own sessions
+    ///
+    /// `date_renewed` is the time of the last token refresh; `current` marks the session of
+    /// this request.
+    GET "/users/me/sessions" => list, SignedIn, TAG, "readMySessions"
+        .returns::<Vec<Session>>(LISTED, example());
+
+    /// Sign out everywhere
+    ///
+    /// Includes the session of this request, unless `keep_current=true`.
+    DELETE "/users/me/sessions" => end_all, SignedIn, TAG, "endMySessions"
+        .with([parameter!(
+            /// Keeps the session of this request.
+            query "keep_current": {"type": "boolean"} = true
+        )])
+        .returns_status(204, "Signed out everywhere.")
+        .with_cookies();
+
+    /// Sign out of one session
+    ///
+    /// Any of your sessions.
+    DELETE "/users/me/sessions/{session}" => end, SignedIn, TAG, "endMySession"
+        .with([session()])
+        .returns_status(204, "Signed out of the session.")
+        .with_cookies()
+        .fails([MISSING]);
+
+    /// List the sessions of an account
+    ///
+    /// For administrators.
+    GET "/users/{id}/sessions" => list, Administrators, TAG, "readSessions"
+        .with([parameters::named("account")])
+        .returns::<Vec<Session>>(LISTED, example());
+
+    /// End all sessions of an account
+    ///
+    /// For administrators.
+    DELETE "/users/{id}/sessions" => end_all, Administrators, TAG, "endSessions"
+        .with([parameters::named("account")])
+        .returns_status(204, ENDED);
+
+    /// End one session of an account
+    ///
+    /// For administrators.
+    DELETE "/users/{id}/sessions/{session}" => end, Administrators, TAG, "endSession"
+        .with([parameters::named("account"), session()])
+        .returns_status(204, ENDED)
+        .fails([MISSING]);
+}
+
+const LISTED: &str = "The sessions, oldest first.";
+const ENDED: &str = "Ended, including their tokens and open WebSocket connections.";
+const MISSING: Error = Error::Forbidden(Forbidden::Item);
+
+#[derive(Object)]
+struct Session {
+    id: Key,
+    /// The token transport.
+    mode: ModeName,
+    /// The IP address at the sign-in.
+    #[oai(nullable)]
+    ip: Option<String>,
+    /// The user agent at the sign-in.
+    #[oai(nullable)]
+    user_agent: Option<String>,
+    /// The time of the sign-in.
+    date_created: Date,
+    /// The time of the last token refresh.
+    date_renewed: Date,
+    /// The time of expiry, unless the tokens are refreshed before.
+    expires: Date,
+    current: bool,
 }
 
 async fn list(call: RequestContext) -> Reply {
     let devices = call.context.services.auth.devices(whose(&call)?).await?;
     let own = call.actor().session;
-    let list: Vec<Json> = devices.iter().map(|device| shown(device, own)).collect();
-    Ok(envelope::data(&Json::from(list)))
+    let list: Vec<Session> = devices.into_iter().map(|device| shown(device, own)).collect();
+    Ok(envelope::value(&list))
 }
 
 async fn end_all(call: RequestContext) -> Reply {
@@ -94,105 +140,38 @@ fn signed_out(call: &RequestContext, own: bool) -> Response {
     response
 }
 
-fn shown(device: &Device, own: Option<Uuid>) -> Json {
-    json!({
-        "id": device.id,
-        "mode": device.mode.name(),
-        "ip": device.ip,
-        "user_agent": device.user_agent,
-        "date_created": device.date_created.to_string(),
-        "date_renewed": device.date_renewed.to_string(),
-        "expires": device.expires.to_string(),
-        "current": own == Some(device.id),
-    })
+fn shown(device: Device, own: Option<Uuid>) -> Session {
+    Session {
+        id: Key(device.id),
+        mode: ModeName(device.mode.name().to_owned()),
+        ip: device.ip,
+        user_agent: device.user_agent,
+        date_created: Date(device.date_created.to_string()),
+        date_renewed: Date(device.date_renewed.to_string()),
+        expires: Date(device.expires.to_string()),
+        current: own == Some(device.id),
+    }
 }
 
+const TAG: &str = "Users";
 const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
-fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
-    OperationDocs {
-        success: Success::nothing("Ended, including their tokens and open WebSocket connections."),
-        ..OperationDocs::new("Users", id, summary, description)
-    }
+fn example() -> Json {
+    json!([{
+        "id": ID,
+        "mode": "json",
+        "ip": "192.0.2.7",
+        "user_agent": "Mozilla/5.0",
+        "date_created": "2026-01-31T12:00:00.000Z",
+        "date_renewed": "2026-01-31T12:14:30.000Z",
+        "expires": "2026-02-07T12:14:30.000Z",
+        "current": true,
+    }])
 }
 
-fn success() -> Success {
-    Success::json(
-        "The sessions, oldest first.",
-        schemas::data(schemas::list(schemas::reference("Session"))),
-        json!({"data": [{
-            "id": ID,
-            "mode": "json",
-            "ip": "192.0.2.7",
-            "user_agent": "Mozilla/5.0",
-            "date_created": "2026-01-31T12:00:00.000Z",
-            "date_renewed": "2026-01-31T12:14:30.000Z",
-            "expires": "2026-02-07T12:14:30.000Z",
-            "current": true,
-        }]}),
-    )
-}
-
-fn list_docs() -> OperationDocs {
-    let description = "`date_renewed` is the time of the last token refresh; `current` marks the \
-                       session of this request.";
-    OperationDocs {
-        success: success(),
-        ..docs("readMySessions", "List your own sessions", description)
-    }
-}
-
-fn end_all_docs() -> OperationDocs {
-    let description = "Includes the session of this request, unless `keep_current=true`.";
-    OperationDocs {
-        parameters: vec![parameters::query(
-            "keep_current",
-            "boolean",
-            "Keeps the session of this request.",
-            json!(true),
-        )],
-        success: Success::nothing("Signed out everywhere.").with_cookies(),
-        ..docs("endMySessions", "Sign out everywhere", description)
-    }
-}
-
-fn end_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![session()],
-        success: Success::nothing("Signed out of the session.").with_cookies(),
-        failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..docs("endMySession", "Sign out of one session", "Any of your sessions.")
-    }
-}
-
-fn list_of_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![parameters::account()],
-        success: success(),
-        ..docs("readSessions", "List the sessions of an account", "For administrators.")
-    }
-}
-
-fn end_all_of_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![parameters::account()],
-        ..docs("endSessions", "End all sessions of an account", "For administrators.")
-    }
-}
-
-fn end_of_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: vec![parameters::account(), session()],
-        failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..docs("endSession", "End one session of an account", "For administrators.")
-    }
-}
-
-fn session() -> poem_openapi::registry::MetaOperationParam {
-    parameters::path(
-        "session",
-        schemas::key_schema(&SESSIONS),
-        "The key of the session.",
-        json!(ID),
+fn session() -> Json {
+    parameter!(
+        /// The key of the session.
+        path "session": (openapi::key(&SESSIONS)) = ID
     )
 }

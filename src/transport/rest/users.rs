@@ -1,6 +1,5 @@
 //! `/users/me`: the caller's account. For accounts in general see [resource].
 
-use poem::http::Method;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -9,33 +8,53 @@ use crate::domain::items::Which;
 use crate::model::Action;
 use crate::model::schema::USERS;
 use crate::transport::rest::envelope;
-use crate::transport::rest::examples;
 use crate::transport::rest::fields;
 use crate::transport::rest::items;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
+use crate::transport::rest::openapi;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::parameters;
 use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::RequestContext;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
 use crate::transport::rest::resource;
-use crate::transport::rest::schemas;
 
-/// Returns the operations on `/users/me`.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let own = |method, handler: Handler, docs| {
-        Operation::new(method, "/users/me", Access::SignedIn, handler, docs).about(&USERS)
-    };
-    vec![
-        own(Method::GET, |call| Box::pin(me(call)), me_docs()),
-        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_docs())
-            .needing(Need::Right(Action::Update, Some(&USERS))),
-    ]
+operations! {
+    /// Read your own account
+    ///
+    /// The readable fields; only the `id` if you may not read the account or all requested
+    /// fields.
+    GET "/users/me" => me, SignedIn, "Users", "readMe"
+        .about(&USERS)
+        .with(parameters::of_item())
+        .returns_data("The account.", schema(""), openapi::example(&USERS))
+        .fails([Error::InvalidQuery("Max relational depth exceeded".to_owned())]);
+
+    /// Update your own account
+    ///
+    /// Needs the permission to update the fields of your own account. A new password ends
+    /// all other sessions.
+    PATCH "/users/me" => update_me, SignedIn, "Users", "updateMe"
+        .about(&USERS)
+        .needing(Need::Right(Action::Update, Some(&USERS)))
+        .with(parameters::of_item())
+        .takes_content(Content::json(
+            schema("Update"),
+            json!({"first_name": "Alice"}),
+        ))
+        .returns_data("The account.", schema(""), openapi::example(&USERS))
+        .or_unseen()
+        .fails(resource::write_failures(&USERS))
+        .fails([taken()]);
+}
+
+fn taken() -> Error {
+    let value = "alice@example.com".to_owned();
+    Error::RecordNotUnique { collection: USERS.name, field: "email", value }
+}
+
+fn schema(suffix: &str) -> Json {
+    openapi::reference_to(Some(&USERS), suffix)
 }
 
 /// Returns the key even if the caller may not read the account or all requested fields. Directus
@@ -55,50 +74,4 @@ async fn update_me(mut call: RequestContext) -> Reply {
     let user = call.require_user()?;
     let payload = fields::object(call.values().await?)?;
     items::update(&call, Which::One(Json::from(user.to_string())), payload).await
-}
-
-const TAG: &str = "Users";
-
-fn success() -> Success {
-    Success::json(
-        "The account.",
-        schemas::data(schemas::of(&USERS)),
-        json!({"data": examples::example(&USERS)}),
-    )
-}
-
-fn me_docs() -> OperationDocs {
-    OperationDocs {
-        parameters: parameters::of_one(),
-        success: success(),
-        failures: vec![Error::InvalidQuery("Max relational depth exceeded".to_owned())],
-        ..OperationDocs::new(
-            TAG,
-            "readMe",
-            "Read your own account",
-            "The readable fields; only the `id` if you may not read the account or all requested \
-             fields.",
-        )
-    }
-}
-
-fn update_me_docs() -> OperationDocs {
-    OperationDocs {
-        id: "updateMe",
-        tag: TAG,
-        summary: "Update your own account",
-        description: "Needs the permission to update the fields of your own account. A new \
-                      password ends all other sessions.",
-        parameters: parameters::of_one(),
-        request: Some(Content::json(schemas::update_of(&USERS), json!({"first_name": "Alice"}))),
-        success: success().or_unseen(),
-        failures: resource::write_failures(&USERS)
-            .into_iter()
-            .chain([Error::RecordNotUnique {
-                collection: USERS.name,
-                field: "email",
-                value: "alice@example.com".to_owned(),
-            }])
-            .collect(),
-    }
 }

@@ -1,13 +1,11 @@
 //! One collection under one path: list, search, read, create, update and delete, the same for all.
 //!
-//! This module maps collections to paths and operations. `operations` has the operations, and
-//! `shown` the documentation of their items.
+//! This module maps collections to paths and operations. `operations` has the operations.
 
 mod operations;
-mod shown;
 
-pub(super) use shown::too_long;
-pub(super) use shown::write_failures;
+pub(super) use operations::too_long;
+pub(super) use operations::write_failures;
 
 use crate::model::Collection;
 use crate::model::collection::CollectionKind;
@@ -22,104 +20,46 @@ struct Resource {
     /// `None` if the path names it.
     collection: Option<&'static Collection>,
     tag: &'static str,
-    names: Names,
+    /// An item and several, in prose.
+    nouns: [&'static str; 2],
+    /// An item and several, in the ids of the operations.
+    ids: [&'static str; 2],
 }
 
-/// The names of the operations on a resource.
-struct Names {
-    list: Named,
-    search: Named,
-    create: Named,
-    update_many: Named,
-    delete_many: Named,
-    read: Named,
-    update: Named,
-    delete: Named,
-}
-
-/// An operation's id and summary.
-struct Named(&'static str, &'static str);
-
-/// Derives the names from the singular and the plural of the items.
-macro_rules! names {
-    ($one:literal, $many:literal, $id:literal, $ids:literal) => {
-        Names {
-            list: Named(concat!("read", $ids), concat!("List ", $many)),
-            search: Named(concat!("search", $ids), concat!("Search ", $many)),
-            create: Named(concat!("create", $ids), concat!("Create ", $many)),
-            update_many: Named(concat!("update", $ids), concat!("Update several ", $many)),
-            delete_many: Named(concat!("delete", $ids), concat!("Delete several ", $many)),
-            read: Named(concat!("read", $id), concat!("Read ", $one)),
-            update: Named(concat!("update", $id), concat!("Update ", $one)),
-            delete: Named(concat!("delete", $id), concat!("Delete ", $one)),
-        }
+/// Declares resources: path, collection, tag, an item and several in prose, and both in ids.
+macro_rules! resources {
+    ($($path:literal $collection:expr, $tag:literal, $nouns:expr, $ids:expr;)*) => {
+        [$(Resource {
+            path: $path,
+            collection: $collection,
+            tag: $tag,
+            nouns: $nouns,
+            ids: $ids,
+        }),*]
     };
 }
 
 /// Returns the operations on all collections.
 pub fn operations() -> impl Iterator<Item = Operation> {
-    let resources = [
-        Resource {
-            path: "/items/messages",
-            collection: Some(&schema::MESSAGES),
-            tag: "Messages",
-            names: names!("a message", "messages", "Message", "Messages"),
-        },
-        Resource {
-            path: "/items/{collection}",
-            collection: None,
-            tag: "Items",
-            names: names!("an item", "items", "Item", "Items"),
-        },
-        Resource {
-            path: "/users",
-            collection: Some(&schema::USERS),
-            tag: "Users",
-            names: names!("an account", "accounts", "User", "Users"),
-        },
-        Resource {
-            path: "/roles",
-            collection: Some(&schema::ROLES),
-            tag: "Roles",
-            names: names!("a role", "roles", "Role", "Roles"),
-        },
-        Resource {
-            path: "/policies",
-            collection: Some(&schema::POLICIES),
-            tag: "Policies",
-            names: names!("a policy", "policies", "Policy", "Policies"),
-        },
-        Resource {
-            path: "/permissions",
-            collection: Some(&schema::PERMISSIONS),
-            tag: "Permissions",
-            names: names!("a permission", "permissions", "Permission", "Permissions"),
-        },
-        Resource {
-            path: "/access",
-            collection: Some(&schema::ACCESS),
-            tag: "Access",
-            names: names!("an access row", "access rows", "AccessRow", "AccessRows"),
-        },
-        Resource {
-            path: "/settings",
-            collection: Some(&schema::SETTINGS),
-            tag: "Settings",
-            names: names!("the settings", "the settings", "Settings", "AllSettings"),
-        },
-        Resource {
-            path: "/activity",
-            collection: Some(&ACTIVITY),
-            tag: "Activity",
-            names: names!("an activity entry", "activity entries", "Activity", "Activities"),
-        },
-        Resource {
-            path: "/revisions",
-            collection: Some(&REVISIONS),
-            tag: "Revisions",
-            names: names!("a revision", "revisions", "Revision", "Revisions"),
-        },
-    ];
+    let resources = resources! {
+        "/items/messages" Some(&schema::MESSAGES), "Messages",
+            ["a message", "messages"], ["Message", "Messages"];
+        "/items/{collection}" None, "Items", ["an item", "items"], ["Item", "Items"];
+        "/users" Some(&schema::USERS), "Users", ["an account", "accounts"], ["User", "Users"];
+        "/roles" Some(&schema::ROLES), "Roles", ["a role", "roles"], ["Role", "Roles"];
+        "/policies" Some(&schema::POLICIES), "Policies",
+            ["a policy", "policies"], ["Policy", "Policies"];
+        "/permissions" Some(&schema::PERMISSIONS), "Permissions",
+            ["a permission", "permissions"], ["Permission", "Permissions"];
+        "/access" Some(&schema::ACCESS), "Access",
+            ["an access row", "access rows"], ["AccessRow", "AccessRows"];
+        "/settings" Some(&schema::SETTINGS), "Settings",
+            ["the settings", "the settings"], ["Settings", "AllSettings"];
+        "/activity" Some(&ACTIVITY), "Activity",
+            ["an activity entry", "activity entries"], ["Activity", "Activities"];
+        "/revisions" Some(&REVISIONS), "Revisions",
+            ["a revision", "revisions"], ["Revision", "Revisions"];
+    };
     resources.into_iter().flat_map(|resource| resource.operations())
 }
 
@@ -127,20 +67,19 @@ impl Resource {
     fn operations(&self) -> Vec<Operation> {
         match self.collection.map_or(CollectionKind::Items, |collection| collection.kind) {
             CollectionKind::Single => {
-                return vec![self.read_single(), self.search_single(), self.update_single()];
+                vec![self.read_single(), self.search_single(), self.update_single()]
             }
-            CollectionKind::History => return vec![self.list(), self.search(), self.read()],
-            CollectionKind::Items => {}
+            CollectionKind::History => vec![self.list(), self.search(), self.read()],
+            CollectionKind::Items => vec![
+                self.list(),
+                self.search(),
+                self.create(),
+                self.update_many(),
+                self.delete_many(),
+                self.read(),
+                self.update(),
+                self.delete(),
+            ],
         }
-        vec![
-            self.list(),
-            self.search(),
-            self.create(),
-            self.update_many(),
-            self.delete_many(),
-            self.read(),
-            self.update(),
-            self.delete(),
-        ]
     }
 }

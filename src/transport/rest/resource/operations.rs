@@ -1,248 +1,300 @@
-//! The operations on a resource: handlers and documentation.
+//! The operations on a resource.
 
 use poem::http::Method;
-use poem_openapi::registry::MetaOperationParam;
+use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
+use crate::domain::Violation;
 use crate::model::Action;
+use crate::model::Collection;
+use crate::model::TooLong;
+use crate::model::schema;
 use crate::transport::rest::items;
+use crate::transport::rest::openapi;
+use crate::transport::rest::openapi::docs::Content;
+use crate::transport::rest::openapi::docs::OperationDocs;
+use crate::transport::rest::openapi::docs::handler;
+use crate::transport::rest::openapi::docs::prose;
+use crate::transport::rest::openapi::parameters;
+use crate::transport::rest::openapi::parameters::parameter;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::OperationDocs;
-use crate::transport::rest::operation::Success;
-use crate::transport::rest::parameters;
-use crate::transport::rest::resource::Named;
 use crate::transport::rest::resource::Resource;
-use crate::transport::rest::resource::shown;
-use crate::transport::rest::schemas;
+
+/// The subject of an operation.
+#[derive(Clone, Copy)]
+enum Target {
+    One,
+    Several,
+    /// The item of a collection with a single one.
+    Single,
+}
 
 impl Resource {
     pub(super) fn list(&self) -> Operation {
-        let docs = self.list_docs(&self.names.list);
-        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), docs)
-    }
-
-    fn list_docs(&self, named: &Named) -> OperationDocs {
-        OperationDocs {
-            description: "The items that the caller may read, at most 100 unless `limit` is set. \
-                          With `aggregate` or `groupBy`, aggregates instead. With `export`, a file \
-                          (`x-export` of this path). `SEARCH` takes the same query as its body \
-                          (`x-search`).",
-            parameters: self.parameters(false, parameters::of_list()),
-            success: Success::json(
-                "The items, with counts if `meta` requests them; or groups, with `aggregate` or \
-                 `groupBy`.",
-                schemas::data_with_meta(schemas::list(self.item())),
-                json!({"data": [self.example()]}),
-            ),
-            failures: vec![shown::numeric(), self.hidden(), shown::unknown_field()],
-            ..self.docs(named)
-        }
+        let about = prose!(
+            /// The items that the caller may read, at most 100 unless `limit` is set. With
+            /// `aggregate` or `groupBy`, aggregates instead. With `export`, a file (`x-export` of
+            /// this path). `SEARCH` takes the same query as its body (`x-search`).
+        );
+        self.listing(self.operation("read", Target::Several, handler!(items::list), about))
     }
 
     pub(super) fn search(&self) -> Operation {
+        let about = prose!(
+            /// A list, for queries that are too long for a URL, by the method `SEARCH`, which
+            /// OpenAPI 3.0 does not support. A `query` in the body replaces the query in the URL;
+            /// with `keys`, the query shapes the response.
+        );
         let query = json!({"query": {
             "filter": {self.shown().key().name: {"_in": [self.key_example()]}}, "limit": 10,
         }});
-        let docs = OperationDocs {
-            description: "A list, for queries that are too long for a URL, by the method `SEARCH`, \
-                          which OpenAPI 3.0 does not support. A `query` in the body replaces the \
-                          query in the URL; with `keys`, the query shapes the response.",
-            request: Some(Content::json(Self::search_input(), query)),
-            ..self.list_docs(&self.names.search)
-        };
-        self.operation(search_method(), false, |call| Box::pin(items::search(call)), docs)
+        self.listing(self.operation("search", Target::Several, handler!(items::search), about))
+            .takes_content(Content::json(openapi::search(self.collection), query))
+    }
+
+    /// Adds the documentation of a list.
+    fn listing(&self, operation: Operation) -> Operation {
+        const RETURNED: &str = "The items, with counts if `meta` requests them; or groups, with \
+                                `aggregate` or `groupBy`.";
+        let body = json!({
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "data": openapi::list(self.schema("")),
+                "meta": openapi::reference_to(None, "Counts"),
+            },
+        });
+        operation
+            .with(parameters::of_list(self.collection))
+            .exports()
+            .returns_content(RETURNED, Content::json(body, json!({"data": [self.example()]})))
+            .fails([numeric(), self.hidden(), unknown_field()])
     }
 
     pub(super) fn create(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "One item, or a list of items: all of them or none. The response is `204` \
-                          if the caller may not read the result. The response header \
-                          `Ignored-Fields` lists unknown field names in the body, percent-encoded.",
-            parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
-            request: Some(Content::json(
-                schemas::either(self.create_input(), schemas::list(self.create_input())),
-                self.input_example(),
-            )),
-            success: Success::json(
-                "The new item, or the new items in the order of the request.",
-                schemas::data(schemas::either(self.item(), schemas::list(self.item()))),
-                json!({"data": self.example()}),
-            )
-            .or_unseen(),
-            failures: self.write_failures().into_iter().chain([Error::key_reused()]).collect(),
-            ..self.docs(&self.names.create)
-        };
-        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), docs)
+        let about = prose!(
+            /// One item, or a list of items: all of them or none. The response is `204` if the
+            /// caller may not read the result. The response header `Ignored-Fields` lists unknown
+            /// field names in the body, percent-encoded.
+        );
+        let returned = "The new item, or the new items in the order of the request.";
+        let one_or_more = |schema: Json| openapi::one_of([schema.clone(), openapi::list(schema)]);
+        let (body, example) = (self.schema("Create"), openapi::input_example(self.shown()));
+        self.operation("create", Target::Several, handler!(items::create), about)
+            .with(parameters::of_item())
+            .with([parameters::named("Idempotency-Key")])
+            .takes_content(Content::json(one_or_more(body), example))
+            .returns_data(returned, one_or_more(self.schema("")), self.example())
+            .or_unseen()
+            .fails(self.write_failures())
+            .fails([Error::key_reused()])
     }
 
     pub(super) fn update_many(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "Either the same change for all items that `keys` or `query` selects, or \
-                          a list of items, each with its key and its own values. All of them or \
-                          none.",
-            parameters: self.parameters(false, parameters::of_one()),
-            request: Some(Content::json(
-                schemas::either(self.changes(), schemas::list(self.keyed_update())),
-                json!({"keys": [self.key_example()], "data": self.update_example()}),
-            )),
-            success: Success::json(
+        let about = prose!(
+            /// Either the same change for all items that `keys` or `query` selects, or a list of
+            /// items, each with its key and its own values. All of them or none.
+        );
+        let example = openapi::update_example(self.shown());
+        let example = json!({"keys": [self.key_example()], "data": example});
+        let keyed = self.collection.map_or_else(
+            || self.schema(""),
+            |collection| {
+                let name = collection.key().name;
+                let keyed = json!({
+                    "type": "object",
+                    "required": [name],
+                    "properties": {name: openapi::key(collection)},
+                });
+                json!({"allOf": [keyed, self.schema("Update")]})
+            },
+        );
+        let body = openapi::one_of([self.schema("Changes"), openapi::list(keyed)]);
+        self.operation("update", Target::Several, handler!(items::update_many), about)
+            .with(parameters::of_item())
+            .takes_content(Content::json(body, example))
+            .returns_data(
                 "The updated items.",
-                schemas::data(schemas::list(self.item())),
-                json!({"data": [self.example()]}),
+                openapi::list(self.schema("")),
+                json!([self.example()]),
             )
-            .or_unseen(),
-            failures: self.write_failures(),
-            ..self.docs(&self.names.update_many)
-        };
-        let handler: Handler = |call| Box::pin(items::update_many(call));
-        self.operation(Method::PATCH, false, handler, docs)
+            .or_unseen()
+            .fails(self.write_failures())
     }
 
     pub(super) fn delete_many(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "The items that a list of keys, `keys` or `query` selects. All of them or \
-                          none.",
-            parameters: self.parameters(false, vec![]),
-            request: Some(Content::json(
-                schemas::either(self.keys(), self.named()),
-                json!([self.key_example()]),
-            )),
-            success: Success::nothing("Done."),
-            failures: vec![
+        let about = prose!(
+            /// The items that a list of keys, `keys` or `query` selects. All of them or none.
+        );
+        let body = openapi::one_of([openapi::keys(self.collection), self.schema("Named")]);
+        self.operation("delete", Target::Several, handler!(items::delete_many), about)
+            .takes_content(Content::json(body, json!([self.key_example()])))
+            .fails([
                 Error::payload("\"value\" must contain at least one of [query, keys]"),
-                shown::numeric(),
+                numeric(),
                 self.undeletable(),
-                shown::too_many(),
-                shown::last_administrator(),
-            ],
-            ..self.docs(&self.names.delete_many)
-        };
-        let handler: Handler = |call| Box::pin(items::delete_many(call));
-        self.operation(Method::DELETE, false, handler, docs)
+                too_many(),
+                last_administrator(),
+            ])
     }
 
     pub(super) fn read(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "Missing items and items without permission get the same response: `403`.",
-            parameters: self.parameters(true, parameters::of_item()),
-            success: Success::json(
-                "The item.",
-                schemas::data(self.item()),
-                json!({"data": self.example()}),
-            ),
-            failures: vec![
-                shown::numeric(),
-                Error::Forbidden(Forbidden::Item),
-                shown::unknown_field(),
-            ],
-            ..self.docs(&self.names.read)
-        };
-        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), docs)
+        let about = prose!(
+            /// Missing items and items without permission get the same response: `403`.
+        );
+        self.operation("read", Target::One, handler!(items::one), about)
+            .with(parameters::of_item())
+            .exports()
+            .returns_data("The item.", self.schema(""), self.example())
+            .fails([numeric(), Error::Forbidden(Forbidden::Item), unknown_field()])
     }
 
     pub(super) fn update(&self) -> Operation {
-        let handler: Handler = |call| Box::pin(items::update_one(call));
-        self.operation(Method::PATCH, true, handler, self.update_docs(true))
-    }
-
-    fn update_docs(&self, one: bool) -> OperationDocs {
-        OperationDocs {
-            description: "Updates the fields in the body; the others stay. The response is `204` \
-                          if the caller may not read the result.",
-            parameters: self.parameters(one, parameters::of_one()),
-            request: Some(Content::json(self.update_input(), self.update_example())),
-            success: Success::json(
-                "The updated item.",
-                schemas::data(self.item()),
-                json!({"data": self.example()}),
-            )
-            .or_unseen(),
-            failures: self.write_failures(),
-            ..self.docs(&self.names.update)
-        }
-    }
-
-    pub(super) fn delete(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "For administrators, deleting a missing item is not an error.",
-            parameters: self.parameters(true, vec![]),
-            success: Success::nothing("Done."),
-            failures: vec![self.undeletable(), shown::last_administrator()],
-            ..self.docs(&self.names.delete)
-        };
-        let handler: Handler = |call| Box::pin(items::delete_one(call));
-        self.operation(Method::DELETE, true, handler, docs)
-    }
-
-    pub(super) fn read_single(&self) -> Operation {
-        let docs = self.single_docs(&self.names.read);
-        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), docs)
-    }
-
-    pub(super) fn search_single(&self) -> Operation {
-        let docs = OperationDocs {
-            description: "The single item, for queries that are too long for a URL, by the method \
-                          `SEARCH`, which OpenAPI 3.0 does not support.",
-            request: Some(Content::json(
-                Self::search_input(),
-                json!({"query": {"fields": [self.shown().key().name]}}),
-            )),
-            ..self.single_docs(&self.names.search)
-        };
-        self.operation(search_method(), false, |call| Box::pin(items::single(call)), docs)
-    }
-
-    fn single_docs(&self, named: &Named) -> OperationDocs {
-        OperationDocs {
-            description: "The single item of the collection. With `export`, a file (`x-export` of \
-                          this path). `SEARCH` takes the same query as its body (`x-search`).",
-            parameters: self.parameters(false, parameters::of_item()),
-            success: Success::json(
-                "The item.",
-                schemas::data(self.item()),
-                json!({"data": self.example()}),
-            ),
-            failures: vec![shown::numeric(), self.hidden()],
-            ..self.docs(named)
-        }
+        self.updating(Target::One, handler!(items::update_one))
     }
 
     pub(super) fn update_single(&self) -> Operation {
-        let handler: Handler = |call| Box::pin(items::update_single(call));
-        self.operation(Method::PATCH, false, handler, self.update_docs(false))
+        self.updating(Target::Single, handler!(items::update_single))
+    }
+
+    fn updating(&self, target: Target, handler: Handler) -> Operation {
+        let about = prose!(
+            /// Updates the fields in the body; the others stay. The response is `204` if the caller
+            /// may not read the result.
+        );
+        let (body, example) = (self.schema("Update"), openapi::update_example(self.shown()));
+        self.operation("update", target, handler, about)
+            .with(parameters::of_item())
+            .takes_content(Content::json(body, example))
+            .returns_data("The updated item.", self.schema(""), self.example())
+            .or_unseen()
+            .fails(self.write_failures())
+    }
+
+    pub(super) fn delete(&self) -> Operation {
+        let about = prose!(
+            /// For administrators, deleting a missing item is not an error.
+        );
+        self.operation("delete", Target::One, handler!(items::delete_one), about)
+            .fails([self.undeletable(), last_administrator()])
+    }
+
+    pub(super) fn read_single(&self) -> Operation {
+        let about = prose!(
+            /// The single item of the collection. With `export`, a file (`x-export` of this path).
+            /// `SEARCH` takes the same query as its body (`x-search`).
+        );
+        self.single("read", about)
+    }
+
+    pub(super) fn search_single(&self) -> Operation {
+        let about = prose!(
+            /// The single item, for queries that are too long for a URL, by the method `SEARCH`,
+            /// which OpenAPI 3.0 does not support.
+        );
+        let query = json!({"query": {"fields": [self.shown().key().name]}});
+        self.single("search", about)
+            .takes_content(Content::json(openapi::search(self.collection), query))
+    }
+
+    fn single(&self, verb: &str, about: &'static str) -> Operation {
+        self.operation(verb, Target::Single, handler!(items::single), about)
+            .with(parameters::of_item())
+            .exports()
+            .returns_data("The item.", self.schema(""), self.example())
+            .fails([numeric(), self.hidden()])
     }
 
     fn operation(
         &self,
-        method: Method,
-        one: bool,
+        verb: &str,
+        target: Target,
         handler: Handler,
-        docs: OperationDocs,
+        about: &'static str,
     ) -> Operation {
-        let path = if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
-        let action = match method {
-            Method::POST => Action::Create,
-            Method::PATCH => Action::Update,
-            Method::DELETE => Action::Delete,
-            _ => Action::Read,
+        let (method, action) = match verb {
+            "create" => (Method::POST, Action::Create),
+            "update" => (Method::PATCH, Action::Update),
+            "delete" => (Method::DELETE, Action::Delete),
+            "search" => (search_method(), Action::Read),
+            _ => (Method::GET, Action::Read),
         };
-        let operation = Operation::new(method, path, Access::Anyone, handler, docs)
+        let is_several = matches!(target, Target::Several) || verb == "search";
+        let (id, noun) = (self.ids[usize::from(is_several)], self.nouns[usize::from(is_several)]);
+        let title = match (verb, target) {
+            ("read", Target::Several) => "List".to_owned(),
+            ("update" | "delete", Target::Several) => format!("{} several", capitalized(verb)),
+            _ => capitalized(verb),
+        };
+        let docs =
+            OperationDocs::new(self.tag, format!("{verb}{id}"), format!("{title} {noun}"), about);
+        let is_one = matches!(target, Target::One);
+        let path = if is_one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
+        let mut operation = Operation::new(method, path, Access::Anyone, handler, docs)
             .needing(Need::Right(action, self.collection));
-        match self.collection {
-            Some(collection) => operation.about(collection),
-            None => operation,
-        }
+        operation.collection = self.collection;
+        operation.with(self.path_parameters(is_one))
     }
 
-    fn docs(&self, named: &Named) -> OperationDocs {
-        let Named(id, summary) = *named;
-        OperationDocs::new(self.tag, id, summary, "")
+    fn path_parameters(&self, is_one: bool) -> impl Iterator<Item = Json> {
+        let name = parameter!(
+            /// The collection.
+            path "collection": {"type": "string"} = "messages"
+        );
+        let (schema, example) = match self.collection {
+            Some(collection) => (openapi::key(collection), self.key_example()),
+            None => (json!({"type": "string"}), json!("213149")),
+        };
+        let key = parameter!(
+            /// The key of the item.
+            path "id": (schema) = example
+        );
+        let name = self.collection.is_none().then_some(name);
+        name.into_iter().chain(is_one.then_some(key))
+    }
+
+    fn write_failures(&self) -> Vec<Error> {
+        let collection = self.shown();
+        let mut failures = write_failures(collection);
+        failures.extend([
+            Error::RecordNotUnique {
+                collection: collection.name,
+                field: collection.key().name,
+                value: self.key_example().to_string().trim_matches('"').to_owned(),
+            },
+            too_many(),
+        ]);
+        failures
+    }
+
+    fn hidden(&self) -> Error {
+        Error::collection(self.shown().name)
+    }
+
+    fn undeletable(&self) -> Error {
+        Error::Forbidden(Forbidden::Delete { collection: self.shown().name })
+    }
+
+    /// Returns the collection that examples show.
+    fn shown(&self) -> &'static Collection {
+        self.collection.unwrap_or(&schema::MESSAGES)
+    }
+
+    fn example(&self) -> Json {
+        openapi::example(self.shown())
+    }
+
+    fn key_example(&self) -> Json {
+        self.example()[self.shown().key().name].take()
+    }
+
+    fn schema(&self, suffix: &str) -> Json {
+        openapi::reference_to(self.collection, suffix)
     }
 }
 
@@ -250,7 +302,54 @@ fn search_method() -> Method {
     Method::from_bytes(b"SEARCH").expect("`SEARCH` is a valid method")
 }
 
-fn with_idempotency_key(mut parameters: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {
-    parameters.push(parameters::idempotency_key());
-    parameters
+fn capitalized(verb: &str) -> String {
+    verb[..1].to_ascii_uppercase() + &verb[1..]
+}
+
+fn numeric() -> Error {
+    Error::InvalidQuery("Invalid numeric value".to_owned())
+}
+
+/// Returns the errors of invalid item values.
+pub(in crate::transport::rest) fn write_failures(collection: &'static Collection) -> Vec<Error> {
+    vec![
+        Error::payload("The body has to be a JSON object or a list"),
+        Error::FailedValidation(vec![Violation {
+            field: "content".to_owned(),
+            kind: "nnull",
+            details: vec![],
+        }]),
+        too_long(collection.name),
+        Error::InvalidForeignKey { collection: collection.name, field: None },
+        Error::collection(collection.name),
+        last_administrator(),
+    ]
+}
+
+/// Returns the error for a value that exceeds the length limit of its field.
+pub(in crate::transport::rest) fn too_long(collection: &'static str) -> Error {
+    let (field, most) =
+        if collection == schema::USERS.name { ("first_name", 255) } else { ("content", 65_536) };
+    Error::ValueTooLong(TooLong { collection, field, most })
+}
+
+fn too_many() -> Error {
+    Error::payload("Exceeded max batch mutation limit of 1000")
+}
+
+fn unknown_field() -> Error {
+    Error::Forbidden(Forbidden::Fields {
+        collection: schema::USERS.name,
+        fields: vec!["email".to_owned()],
+        path: "user_created".to_owned(),
+    })
+}
+
+/// An error of every operation that changes accounts or rights.
+fn last_administrator() -> Error {
+    Error::Unprocessable(
+        "this would remove the last active administrator: make another account an administrator \
+         first"
+            .to_owned(),
+    )
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use poem_openapi::registry::MetaOperationParam;
-use poem_openapi::registry::MetaParamIn;
+use serde_json::Value as Json;
+use serde_json::json;
 
 use crate::clock::Timestamp;
 use crate::domain::Error;
@@ -17,6 +17,8 @@ use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::error::Wire;
 use crate::transport::limits;
+use crate::transport::rest::openapi::fixed;
+use crate::transport::rest::openapi::reference;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Operation;
 
@@ -54,8 +56,8 @@ pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
     by_status
 }
 
-fn is_in_query(parameter: &MetaOperationParam) -> bool {
-    parameter.in_type == MetaParamIn::Query
+fn is_in_query(parameter: &Json) -> bool {
+    parameter["in"] == "query"
 }
 
 /// Returns the errors common to all operations of this kind.
@@ -101,24 +103,20 @@ fn too_many() -> Error {
     })
 }
 
-/// Returns the description of a status.
-pub(super) fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        400 => "The request is invalid.",
-        401 => "The credentials are missing or invalid.",
-        403 => "Not allowed, or not found.",
-        404 => "The path does not exist.",
-        408 => "The body did not arrive in time.",
-        413 => "The body is too large.",
-        414 => "The URL is too long.",
-        415 => "The content coding of the body is not supported.",
-        422 => "The request is valid, but the current state prevents it.",
-        429 => {
-            "Too many requests or failed attempts, or too much data in progress; try again after \
-             `Retry-After` seconds."
-        }
-        500 => "An internal error; the log has details under the `X-Request-Id` of the response.",
-        503 => "Too busy; try again after `Retry-After` seconds.",
-        _ => "Refused.",
-    }
+/// Returns the response with any error.
+pub(super) fn any() -> Json {
+    let errors: Vec<Json> = Refusal::Internal.wires().iter().map(Wire::to_json).collect();
+    let content = json!({"schema": reference("schemas", "Errors"), "example": {"errors": errors}});
+    let content = json!({"application/json": content});
+    json!({"description": "Any other status is an error.", "content": content})
+}
+
+/// Returns the schema of errors with these codes.
+pub(super) fn with_codes(codes: &[&str]) -> Json {
+    let mut error = fixed("schemas", "Error");
+    error["properties"]["extensions"]["properties"]["code"] =
+        json!({"type": "string", "enum": codes});
+    let mut errors = fixed("schemas", "Errors");
+    errors["properties"]["errors"]["items"] = error;
+    errors
 }
