@@ -42,7 +42,7 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
             match tokio::time::timeout(SILENCE_MAX, bus.next()).await {
                 Ok(Some(events)) if !events.is_empty() => order.hear(&events),
                 Ok(_) => break,
-                Err(_) => order.expect(hub.committed()),
+                Err(_) => order.expect(hub.items.store.position()),
             }
             deliver(&hub, &mut order).await;
         }
@@ -61,7 +61,7 @@ async fn deliver(hub: &Arc<Hub>, order: &mut ReorderBuffer) {
                 tokio::task::yield_now().await;
             }
             Step::Pass(place) => hub.pass(place),
-            Step::Read(after, to) => match hub.missing(after, to, PAGE_EVENTS).await {
+            Step::Read(after, to) => match hub.items.store.events(after, to, PAGE_EVENTS).await {
                 Ok(page) => order.read(page),
                 Err(StoreError::Forgotten) => {
                     tracing::error!("undelivered events are missing from the event log");

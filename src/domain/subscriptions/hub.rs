@@ -34,8 +34,6 @@ use crate::domain::subscriptions::view::ViewContext;
 use crate::domain::subscriptions::view_index::ViewIndex;
 use crate::model::Event;
 use crate::model::Place;
-use crate::store::Page;
-use crate::store::StoreError;
 
 /// The number of views that an event is delivered to before the task yields.
 const AT_ONCE: usize = 64;
@@ -235,21 +233,6 @@ impl Hub {
     pub(super) fn pass(&self, offset: i64) {
         self.delivered.store(offset, Ordering::Release);
         self.progress(offset);
-    }
-
-    /// Returns the last committed offset that is known here.
-    pub(super) fn committed(&self) -> i64 {
-        self.items.store.position()
-    }
-
-    /// Reads a page of events from the log.
-    pub(super) async fn missing(
-        &self,
-        after: i64,
-        to: i64,
-        limit: u32,
-    ) -> Result<Page, StoreError> {
-        self.items.store.events(after, to, limit).await
     }
 
     pub(super) fn next_id(&self) -> u64 {

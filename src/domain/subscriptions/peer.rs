@@ -127,7 +127,7 @@ impl Peer {
             self.hub.typing.leave(&self.connection);
             self.connection.recovery.leave(before.actor.user);
             if let Some(user) = user {
-                let left = self.connection.recovery.take_left();
+                let left = self.connection.recovery.left.lock().take();
                 if left != Some(user) {
                     self.resume_as(user, left.is_some());
                 }
@@ -149,13 +149,13 @@ impl Peer {
 
     /// Forgets the previous account: no account that signs in receives the events missed meanwhile.
     pub fn forget(&self) {
-        self.connection.recovery.take_left();
+        self.connection.recovery.left.lock().take();
         let delivered = self.hub.delivered();
         for subscription in self.connection.subscriptions.lock().iter() {
             self.skip(subscription, delivered);
         }
         // No account has this key.
-        self.connection.recovery.leave(Some(Uuid::nil()));
+        *self.connection.recovery.left.lock() = Some(Uuid::nil());
     }
 
     /// Resumes each subscription from the position stored for an account, if there is one. `left`

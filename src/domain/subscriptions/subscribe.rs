@@ -20,7 +20,6 @@ use crate::domain::subscriptions::state::Start;
 use crate::domain::subscriptions::view::Subject;
 use crate::domain::subscriptions::view::View;
 use crate::domain::subscriptions::view_index::Charge;
-use crate::domain::subscriptions::view_index::NewQueue;
 use crate::domain::subscriptions::view_task;
 use crate::model::Actor;
 use crate::model::Place;
@@ -78,7 +77,7 @@ impl Hub {
         if starts_replay {
             self.start_replay(subscription);
         }
-        if let Some(NewQueue { fanout, events }) = entered? {
+        if let Some((fanout, events)) = entered? {
             let hub = Arc::downgrade(self);
             self.view_index.spawn(|stopping| view_task::run(hub, fanout, events, stopping));
         }

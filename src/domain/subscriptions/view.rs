@@ -35,15 +35,6 @@ use crate::query::order;
 use crate::query::search;
 use crate::store::StoreError;
 
-/// The cost of an event for a view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cost {
-    /// Whether each event requires a database query.
-    pub(super) reads: bool,
-    /// The approximate number of simple comparisons per event.
-    pub(super) cost: usize,
-}
-
 /// The query that the subscriptions of a view share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
@@ -55,17 +46,16 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Returns the cost of an event. Permission rules count only by the relations they read, since
-    /// the accounts that write rules are trusted.
-    pub(super) fn cost_of_event(&self) -> Cost {
+    /// Returns whether each event requires a database query, and the approximate number of simple
+    /// comparisons per event. Permission rules count only by the relations they read, since the
+    /// accounts that write rules are trusted.
+    pub(super) fn cost_of_event(&self) -> (bool, usize) {
         let Plan { select, projection } = &self.plan;
         let mut relations = self.looked_at();
         relations.merge(projection.relations());
         let search = self.search().map_or(0, |search| search.cost());
-        Cost {
-            reads: self.meta.any() || relations.lead_to_many() || projection.has_lists(),
-            cost: select.filter.cost() + search + projection.cost(),
-        }
+        let reads = self.meta.any() || relations.lead_to_many() || projection.has_lists();
+        (reads, select.filter.cost() + search + projection.cost())
     }
 
     /// Returns the relations that its filter and its sort order follow.

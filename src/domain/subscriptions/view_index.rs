@@ -25,7 +25,6 @@ use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
 use crate::domain::subscriptions::connection::Subscription;
 use crate::domain::subscriptions::fanout::Fanout;
-use crate::domain::subscriptions::view::Cost;
 use crate::domain::subscriptions::view::DeliveryClass;
 use crate::domain::subscriptions::view::Subject;
 use crate::domain::subscriptions::view::View;
@@ -56,10 +55,7 @@ pub(super) struct ViewIndex {
 }
 
 /// A new queued view, whose events need a task.
-pub(super) struct NewQueue {
-    pub(super) fanout: Weak<Fanout>,
-    pub(super) events: QueuedEvents,
-}
+pub(super) type NewQueue = (Weak<Fanout>, QueuedEvents);
 
 /// The maximum cost of a view that is not evaluated on a blocking thread.
 const COST_MAX: usize = 256;
@@ -148,7 +144,7 @@ impl ViewIndex {
             let context = Arc::clone(&self.context);
             let (view, events) = View::new(subject, is_indexed, class, permit, context);
             let fanout = Fanout::new(view);
-            queue = events.map(|events| NewQueue { fanout: Arc::downgrade(&fanout), events });
+            queue = events.map(|events| (Arc::downgrade(&fanout), events));
             views_of_collection.add(&fanout);
             fanout
         };
@@ -185,7 +181,7 @@ impl ViewIndex {
         actor: &Actor,
         charge: Charge,
     ) -> Result<(DeliveryClass, Option<ClientPermit>), Error> {
-        let Cost { reads, cost } = subject.cost_of_event();
+        let (reads, cost) = subject.cost_of_event();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
         let permit = match charge {
             Charge::Anyway => Some(self.costs.take_anyway(actor, counted)),

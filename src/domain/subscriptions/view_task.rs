@@ -44,7 +44,7 @@ pub(super) async fn run(
 /// Delivers a page of the log, and returns the last offset of the page.
 async fn read_on(hub: &Arc<Hub>, fanout: &Fanout, delivered: i64, to: i64) -> i64 {
     loop {
-        match hub.missing(delivered, to, PAGE_EVENTS).await {
+        match hub.items.store.events(delivered, to, PAGE_EVENTS).await {
             Ok(page) => {
                 // The counts are current, as for live events. If they cannot be read, each event
                 // reads its own.

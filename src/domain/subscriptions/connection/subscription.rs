@@ -158,7 +158,7 @@ impl Subscription {
         if self.request.resume.recover.is_none() {
             return Vec::new();
         }
-        let left = self.connection.recovery.left();
+        let left = *self.connection.recovery.left.lock();
         let view = self.view.lock();
         let state = self.state.lock();
         // Read under the locks: an identity changes before its subscriptions.

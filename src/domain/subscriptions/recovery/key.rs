@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::quota::Owner;
+use crate::store::Position;
 
 /// The minimum length of a page's name that is valid without an account: long enough that no two
 /// pages choose the same.
@@ -16,6 +17,13 @@ pub struct RecoveryKey {
     pub owner: Option<Uuid>,
     pub recover: Arc<str>,
     pub uid: Arc<str>,
+}
+
+impl From<Position> for RecoveryKey {
+    fn from(position: Position) -> Self {
+        let Position { owner, recover, uid, .. } = position;
+        Self { owner, recover: recover.into(), uid: uid.into() }
+    }
 }
 
 impl RecoveryKey {

@@ -65,7 +65,7 @@ pub(super) struct Confirmed {
 pub(super) struct Client {
     /// The account that was signed in before the connection became anonymous. Only this account
     /// receives the events missed meanwhile.
-    left: Mutex<Option<Uuid>>,
+    pub(super) left: Mutex<Option<Uuid>>,
     /// The number of positions that were stored for this connection.
     stored: AtomicUsize,
 }
@@ -189,16 +189,6 @@ impl Recovery {
 }
 
 impl Client {
-    /// Returns the account that was signed in before.
-    pub(super) fn left(&self) -> Option<Uuid> {
-        *self.left.lock()
-    }
-
-    /// Returns the account that was signed in before, and forgets it.
-    pub(super) fn take_left(&self) -> Option<Uuid> {
-        self.left.lock().take()
-    }
-
     /// Records the account that was signed in until now.
     pub(super) fn leave(&self, user: Option<Uuid>) {
         if user.is_some() {

@@ -66,10 +66,10 @@ impl Positions {
     /// Loads stored positions; the last confirmed must come first.
     pub fn load(&mut self, positions: Vec<Position>) {
         for position in positions {
-            let Position { owner, recover, uid, seq, confirmed } = position;
-            let key = RecoveryKey { owner, recover: recover.into(), uid: uid.into() };
+            let (seq, confirmed) = (position.seq, position.confirmed);
+            let key = RecoveryKey::from(position);
             if self.known.len() < self.all_max / 2 {
-                let by = owner.map(Owner::Account);
+                let by = key.owner();
                 self.insert(key, Known { seq, confirmed, by });
             } else {
                 self.dropped.insert(key);
@@ -106,15 +106,11 @@ impl Positions {
 
     /// Records that a subscription has reached at least `seq`.
     pub fn advance(&mut self, key: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
-        let known = self.known.get(&key).copied();
-        match known {
-            // No progress; recorded at intervals as a sign of activity.
-            Some(known) if known.seq >= seq && known.confirmed.until(now) < AGE_STEP => {}
-            Some(known) => {
-                let seq = known.seq.max(seq);
-                self.insert(key, Known { seq, confirmed: now, by: Some(by) });
-            }
-            None => self.insert(key, Known { seq, confirmed: now, by: Some(by) }),
+        let known = self.known.get(&key);
+        // No progress is recorded at intervals, as a sign of activity.
+        if known.is_none_or(|known| known.seq < seq || known.confirmed.until(now) >= AGE_STEP) {
+            let seq = known.map_or(seq, |known| known.seq.max(seq));
+            self.insert(key, Known { seq, confirmed: now, by: Some(by) });
         }
     }
 
@@ -176,13 +172,8 @@ impl Positions {
 
     /// Takes back changes that could not be written.
     pub fn retry(&mut self, kept: Vec<Position>, gone: Vec<Position>) {
-        let key = |position: Position| RecoveryKey {
-            owner: position.owner,
-            recover: position.recover.into(),
-            uid: position.uid.into(),
-        };
-        self.changed.extend(kept.into_iter().map(key));
-        self.dropped.extend(gone.into_iter().map(key));
+        self.changed.extend(kept.into_iter().map(RecoveryKey::from));
+        self.dropped.extend(gone.into_iter().map(RecoveryKey::from));
     }
 
     fn insert(&mut self, key: RecoveryKey, known: Known) {
