@@ -60,7 +60,7 @@ async fn deliver(hub: &Arc<Hub>, order: &mut ReorderBuffer) {
                 // Gives the sockets time to be written before more is queued for them.
                 tokio::task::yield_now().await;
             }
-            Step::Pass(place) => hub.pass(place),
+            Step::Pass(offset) => hub.pass(offset),
             Step::Read(after, to) => match hub.items.store.events(after, to, PAGE_EVENTS).await {
                 Ok(page) => order.read(page),
                 Err(StoreError::Forgotten) => {

@@ -51,8 +51,8 @@ impl ReorderBuffer {
     /// Adds a page of the log, which begins after the last delivered offset.
     pub(super) fn read(&mut self, page: Page) {
         let mut events = page.events.into_iter().rev().peekable();
-        for place in (self.last + 1..=page.last).rev() {
-            self.known.push_front((place, events.next_if(|event| event.seq == place)));
+        for offset in (self.last + 1..=page.last).rev() {
+            self.known.push_front((offset, events.next_if(|event| event.seq == offset)));
         }
     }
 
@@ -63,15 +63,15 @@ impl ReorderBuffer {
 
     /// Returns the next step.
     pub(super) fn next(&mut self) -> Step {
-        while let Some((place, _)) = self.known.front() {
-            let place = *place;
-            if place > self.last + 1 {
-                return Step::Read(self.last, place - 1);
+        while let Some((offset, _)) = self.known.front() {
+            let offset = *offset;
+            if offset > self.last + 1 {
+                return Step::Read(self.last, offset - 1);
             }
             let event = self.known.pop_front().and_then(|(_, event)| event);
-            if place > self.last {
-                self.last = place;
-                return event.map_or(Step::Pass(place), Step::Deliver);
+            if offset > self.last {
+                self.last = offset;
+                return event.map_or(Step::Pass(offset), Step::Deliver);
             }
         }
         if self.expected > self.last {
@@ -109,7 +109,7 @@ mod tests {
         loop {
             match order.next() {
                 Step::Deliver(event) => delivered.push(event.seq),
-                Step::Pass(place) => assert_eq!(place % 7, 0),
+                Step::Pass(offset) => assert_eq!(offset % 7, 0),
                 Step::Read(after, to) => order.read(page(after, to, limit)),
                 Step::Wait => return,
             }

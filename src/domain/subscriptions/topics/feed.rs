@@ -156,7 +156,7 @@ impl Feed {
         let records = items.records(projection, rows, Relations::default()).await?;
         let mut lines: Vec<Line> =
             records.iter().filter_map(|record| Line::new(projection, record)).collect();
-        lines.sort_by_key(|line| line.place);
+        lines.sort_by_key(|line| line.sort_key);
         let mut anew = List { lines: lines.into(), whole, ..List::default() };
         anew.cut(self.bytes_max);
         let mut list = self.list.lock();
@@ -235,7 +235,7 @@ impl List {
         }
         let mut differs = gone.iter().any(|old| !lines.contains(old));
         for line in lines {
-            let at = self.lines.partition_point(|other| other.place < line.place);
+            let at = self.lines.partition_point(|other| other.sort_key < line.sort_key);
             if at == 0 && !self.whole {
                 // Older than all lines: other messages may be in between.
                 continue;
@@ -285,8 +285,8 @@ impl List {
 /// Returns lines as a JSON list.
 fn payload(lines: &VecDeque<Line>) -> String {
     let mut payload = String::from("[");
-    for (place, line) in lines.iter().enumerate() {
-        if place > 0 {
+    for (index, line) in lines.iter().enumerate() {
+        if index > 0 {
             payload.push(',');
         }
         payload.push_str(&line.json);
@@ -301,7 +301,7 @@ mod tests {
 
     fn line(number: i64, length: usize) -> Line {
         let json = "x".repeat(length);
-        Line { place: (None, Key::Integer(number)), author: None, json }
+        Line { sort_key: (None, Key::Integer(number)), author: None, json }
     }
 
     fn change(number: i64) -> Change {

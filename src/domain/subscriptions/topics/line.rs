@@ -13,10 +13,10 @@ use crate::model::schema::USERS;
 /// The name of authors that have no other.
 const NOBODY: &str = "Guest";
 
-/// A line. Lines are ordered by `place`: by time, ties by key.
+/// A line. Lines are ordered by `sort_key`: by time, ties by key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) place: (Option<Timestamp>, Key),
+    pub(super) sort_key: (Option<Timestamp>, Key),
     /// The account that wrote the message, visible or not.
     pub(super) author: Option<Key>,
     /// `{"text":…,"user":…}`
@@ -53,7 +53,7 @@ impl Line {
         let user = name(projection, record, shown);
         let said = Said { text: &text, user: &user };
         Some(Self {
-            place: (record.row.value("date_created").as_timestamp(), record.row.key()?),
+            sort_key: (record.row.value("date_created").as_timestamp(), record.row.key()?),
             author: record.value(MESSAGES.require("user_created")).as_key(),
             json: serde_json::to_string(&said).ok()?,
         })
@@ -61,7 +61,7 @@ impl Line {
 
     /// Returns the key of the message.
     pub(super) const fn key(&self) -> Key {
-        self.place.1
+        self.sort_key.1
     }
 }
 
