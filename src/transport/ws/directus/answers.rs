@@ -213,7 +213,10 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use crate::domain::Violation;
+    use crate::transport::asyncapi;
 
     use super::*;
 
@@ -336,6 +339,50 @@ mod tests {
             "{\"type\":\"subscription\",\"event\":\"error\",\"status\":\"error\",\"error\":\
              {\"code\":\"INVALID_QUERY\",\"message\":\"Invalid query. no.\"},\"uid\":\"s\"}"
         );
+    }
+
+    #[test]
+    fn the_fields_of_every_frame_are_documented() {
+        let document = serde_json::from_str::<serde_json::Value>(&asyncapi::document()).unwrap();
+        let (data, uid) = (raw(r#"[{"id":1}]"#), Some(&Uid::Text("u".into())));
+        let counts = Some(Counts { total: Some(2), filter: Some(1) });
+        let cursor = Some("AAA");
+        let init = Notification {
+            counts,
+            data: Some(&data),
+            truncated: true,
+            ..Notification::init(cursor, Some(true))
+        };
+        let event = Notification {
+            event: "update",
+            truncated: false,
+            recovered: None,
+            replayed: true,
+            ..init
+        };
+        for (name, frame) in [
+            ("signedIn", signed_in(uid, Some("r"))),
+            ("notSignedIn", not_signed_in(Reason::Failed, uid)),
+            ("items", items(&data, counts, uid)),
+            ("refused", invalid_collection("items", uid)),
+            ("subscriptionInit", notification(Some("u"), &init)),
+            ("subscriptionEvent", notification(Some("u"), &event)),
+            (
+                "subscriptionError",
+                subscription_failed(Some("u"), &Error::InvalidQuery("no.".into())),
+            ),
+            ("subscriptionEnded", unsubscribed(uid)),
+            ("typists", typing("[]", Some("u"))),
+            ("pong", pong(uid)),
+            ("heartbeat", ping()),
+        ] {
+            let frame: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_str(text(&frame)).unwrap();
+            let payload = &document["components"]["messages"][name]["payload"];
+            let documented = payload["properties"].as_object().unwrap().keys();
+
+            assert_eq!(frame.keys().collect::<BTreeSet<_>>(), documented.collect(), "{name}");
+        }
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub(super) fn pong() -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use crate::transport::asyncapi;
+
     use super::*;
 
     fn parse(text: &str) -> Option<Frame> {
@@ -134,6 +136,28 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(Frame::parse(b"\xff\xfe", 32), None);
+    }
+
+    #[test]
+    fn the_parser_agrees_with_the_documented_frames() {
+        let document: Json = serde_json::from_str(&asyncapi::document()).unwrap();
+        let names = document["channels"]["topics"]["messages"].as_object().unwrap().keys();
+        let messages = names.map(|name| &document["components"]["messages"][name]);
+        for message in messages.filter(|message| message["x-from"] == "client") {
+            for example in message["examples"].as_array().unwrap() {
+                let frame = &example["payload"];
+                let Json::Object(fields) = frame else {
+                    assert!(parse(frame.as_str().unwrap()).is_some(), "{frame}");
+                    continue;
+                };
+                assert!(parse(&frame.to_string()).is_some(), "{frame}");
+                for name in message["payload"]["required"].as_array().unwrap() {
+                    let mut without = fields.clone();
+                    without.shift_remove(name.as_str().unwrap());
+                    assert_eq!(parse(&Json::Object(without).to_string()), None, "{frame}: {name}");
+                }
+            }
+        }
     }
 
     #[test]

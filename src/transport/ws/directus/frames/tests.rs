@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::transport::asyncapi;
+
 use super::*;
 
 fn parse(text: &str) -> Result<Frame, Invalid> {
@@ -214,4 +216,45 @@ fn prototype_keys_are_dropped_at_every_depth() {
     );
 
     assert_eq!(frame.data, json!([{"content": "x"}]));
+}
+
+#[test]
+fn the_parser_agrees_with_the_documented_frames() {
+    let accepts = |frame: &Json| {
+        let frame = Frame::parse(frame.to_string().as_bytes(), 32);
+        !matches!(frame, Err(_) | Ok(Frame::Other | Frame::Auth(Auth::Nothing, _)))
+    };
+    let with = |frame: &Json, name: &str, value: Json| {
+        let mut frame = frame.clone();
+        frame[name] = value;
+        frame
+    };
+    let document: Json = serde_json::from_str(&asyncapi::document()).unwrap();
+    let names = document["channels"]["websocket"]["messages"].as_object().unwrap().keys();
+    let messages = names.map(|name| &document["components"]["messages"][name]);
+    for message in messages.filter(|message| message["x-from"] == "client") {
+        let required = message["payload"]["required"].as_array().unwrap();
+        for frame in message["examples"].as_array().unwrap() {
+            let frame = &frame["payload"];
+            assert!(accepts(frame), "{frame}");
+            for name in frame.as_object().unwrap().keys() {
+                let mut without = frame.clone();
+                without.as_object_mut().unwrap().shift_remove(name);
+                // The domain refuses updates without values.
+                let is_optional = name == "data" || !required.contains(&Json::from(name.as_str()));
+                assert_eq!(accepts(&without), is_optional, "{frame} without {name}");
+            }
+            for (name, schema) in message["payload"]["properties"].as_object().unwrap() {
+                if schema.get("const").or(schema.get("enum")).is_some() {
+                    assert!(!accepts(&with(frame, name, "other".into())), "{frame}: {name}");
+                }
+                for value in schema["enum"].as_array().into_iter().flatten() {
+                    assert!(accepts(&with(frame, name, value.clone())), "{frame}: {value}");
+                }
+            }
+        }
+    }
+    let recover =
+        &document["components"]["messages"]["subscribe"]["payload"]["properties"]["recover"];
+    assert_eq!((&recover["minLength"], &recover["maxLength"]), (&1.into(), &RECOVER_MAX.into()));
 }
