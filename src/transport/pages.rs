@@ -1,5 +1,6 @@
 //! The built-in chat page, at `/`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -27,63 +28,46 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-/// Embeds a file of `web/` under its own name.
-macro_rules! asset {
-    ($name:literal, $content_type:expr) => {
-        ($name, $content_type, include_bytes!(concat!("../../web/", $name)))
+/// Embeds files of `web/`, each with its name.
+macro_rules! assets {
+    ($($name:literal)*) => {
+        &[$(($name, include_bytes!(concat!("../../web/", $name)))),*]
     };
 }
 
-/// The files of the chat page: name, content type, content.
-const ASSETS: &[(&str, &str, &[u8])] = &[
-    asset!("index.html", HTML),
-    asset!("account.css", STYLE),
-    asset!("account.js", SCRIPT),
-    asset!("auth-view.js", SCRIPT),
-    asset!("bubble.js", SCRIPT),
-    asset!("composer.js", SCRIPT),
-    asset!("connection.js", SCRIPT),
-    asset!("devices.js", SCRIPT),
-    asset!("favicon.svg", IMAGE),
-    asset!("feed.js", SCRIPT),
-    asset!("form.js", SCRIPT),
-    asset!("forms.css", STYLE),
-    asset!("main.js", SCRIPT),
-    asset!("messages.js", SCRIPT),
-    asset!("outgoing.js", SCRIPT),
-    asset!("password.html", HTML),
-    asset!("password.js", SCRIPT),
-    asset!("qr.js", SCRIPT),
-    asset!("recovery-codes.js", SCRIPT),
-    asset!("rest.js", SCRIPT),
-    asset!("second-factor.js", SCRIPT),
-    asset!("server-info.js", SCRIPT),
-    asset!("session.js", SCRIPT),
-    asset!("signin.js", SCRIPT),
-    asset!("signup.js", SCRIPT),
-    asset!("strings.js", SCRIPT),
-    asset!("style.css", STYLE),
-    asset!("view.js", SCRIPT),
-];
+/// The file at `/`.
+const INDEX: &str = "index.html";
+
+/// The files of the chat page.
+const ASSETS: &[(&str, &[u8])] = assets! {
+    "index.html" "account.css" "account.js" "auth-view.js" "bubble.js" "composer.js"
+    "connection.js" "devices.js" "favicon.svg" "feed.js" "form.js" "forms.css" "main.js"
+    "messages.js" "outgoing.js" "password.html" "password.js" "qr.js" "recovery-codes.js" "rest.js"
+    "second-factor.js" "server-info.js" "session.js" "signin.js" "signup.js" "strings.js"
+    "style.css" "view.js"
+};
 
 /// The files that the password page loads.
 const PASSWORD_FILES: &[&str] =
     &["favicon.svg", "form.js", "forms.css", "password.js", "rest.js", "strings.js", "style.css"];
 
-static INDEX: LazyLock<Page> = LazyLock::new(|| {
-    let (_, content_type, content) = ASSETS[0];
-    Page::new(content_type, Bytes::from_static(content), Some(POLICY))
+static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
+    let pages = ASSETS.iter().map(|(name, content)| {
+        let content_type = content_type(name);
+        let policy = (content_type == HTML).then_some(POLICY);
+        (*name, Page::new(content_type, Bytes::from_static(content), policy))
+    });
+    pages.collect()
 });
 
-static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
-    let assets = ASSETS.iter().skip(1);
-    assets
-        .map(|(name, content_type, content)| {
-            let policy = (*content_type == HTML).then_some(POLICY);
-            (*name, Page::new(content_type, Bytes::from_static(content), policy))
-        })
-        .collect()
-});
+fn content_type(name: &str) -> &'static str {
+    match Path::new(name).extension().and_then(OsStr::to_str) {
+        Some("css") => STYLE,
+        Some("js") => SCRIPT,
+        Some("svg") => IMAGE,
+        _ => HTML,
+    }
+}
 
 /// Adds the page to request a password link and to set a password, which links in emails lead to.
 /// It is available beside any front end.
@@ -170,13 +154,13 @@ impl Endpoint for Chat {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        match request.raw_path_param("name") {
-            None => Ok(INDEX.respond(&request)),
-            Some(name) => {
-                let page = CHAT.iter().find(|(known, _)| *known == name);
-                page.map(|(_, page)| page.respond(&request)).ok_or_else(|| NotFoundError.into())
-            }
-        }
+        let name = match request.raw_path_param("name") {
+            None => INDEX,
+            // The page itself is at `/` only.
+            Some(INDEX) => return Err(NotFoundError.into()),
+            Some(name) => name,
+        };
+        Ok(find(name)?.respond(&request))
     }
 }
 
@@ -188,15 +172,18 @@ impl Endpoint for Password {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let page = CHAT.iter().find(|(known, _)| *known == self.0).ok_or(NotFoundError)?;
-        let mut response = page.1.respond(&request);
+        let mut response = find(self.0)?.respond(&request);
         let headers = response.headers_mut();
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        if Path::new(self.0).extension().is_some_and(|extension| extension == "html") {
+        if content_type(self.0) == HTML {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(response)
     }
+}
+
+fn find(name: &str) -> Result<&'static Page, NotFoundError> {
+    CHAT.iter().find(|(known, _)| *known == name).map(|(_, page)| page).ok_or(NotFoundError)
 }
 
 #[cfg(test)]
