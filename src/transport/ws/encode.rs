@@ -3,15 +3,20 @@
 //! A frame is encoded once, into one allocation, which all of its recipients share. Decoding is
 //! left to tungstenite.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use serde::Serialize;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::Data;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::OpCode;
 
 /// The longest header: two bytes, and eight for the length.
 const HEADER_MAX: usize = 10;
 /// Maximum payload of a control frame.
 const CONTROL_MAX: usize = 125;
 
-const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
@@ -71,9 +76,9 @@ impl TextFrame {
     #[must_use]
     pub fn finish(mut self) -> Bytes {
         let length = self.bytes.len() - HEADER_MAX;
-        let (header, size) = header(TEXT, length);
-        let start = HEADER_MAX - size;
-        self.bytes[start..HEADER_MAX].copy_from_slice(&header[..size]);
+        let header = header(OpCode::Data(Data::Text));
+        let start = HEADER_MAX - header.len(length as u64);
+        write_header(&header, length, &mut &mut self.bytes[start..HEADER_MAX]);
         Bytes::from(self.bytes).slice(start..)
     }
 }
@@ -91,8 +96,8 @@ pub fn close(code: Option<u16>, reason: &str) -> Bytes {
         return Bytes::from_static(&[CLOSE, 0]);
     };
     let reason = &reason.as_bytes()[..reason.floor_char_boundary(CONTROL_MAX - 2)];
-    let (header, size) = header(CLOSE, 2 + reason.len());
-    let mut bytes = header[..size].to_vec();
+    let mut bytes = Vec::with_capacity(HEADER_MAX + CONTROL_MAX);
+    write_header(&header(OpCode::Control(Control::Close)), 2 + reason.len(), &mut bytes);
     bytes.extend_from_slice(&code.to_be_bytes());
     bytes.extend_from_slice(reason);
     Bytes::from(bytes)
@@ -110,31 +115,19 @@ pub fn is_pong(frame: &[u8]) -> bool {
     frame.first() == Some(&PONG)
 }
 
-/// Returns the header of a complete, unmasked frame, and its length.
-fn header(kind: u8, length: usize) -> ([u8; HEADER_MAX], usize) {
-    let mut header = [0; HEADER_MAX];
-    header[0] = kind;
-    let size = match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short), _) if length <= CONTROL_MAX => {
-            header[1] = short;
-            2
-        }
-        (_, Ok(medium)) => {
-            header[1] = 126;
-            header[2..4].copy_from_slice(&medium.to_be_bytes());
-            4
-        }
-        _ => {
-            header[1] = 127;
-            header[2..].copy_from_slice(&(length as u64).to_be_bytes());
-            HEADER_MAX
-        }
-    };
-    (header, size)
+/// Returns the header of a complete, unmasked frame.
+fn header(opcode: OpCode) -> FrameHeader {
+    FrameHeader { opcode, ..FrameHeader::default() }
+}
+
+fn write_header(header: &FrameHeader, length: usize, output: &mut impl Write) {
+    header.format(length as u64, output).expect("there is memory for the header");
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::transport::asyncapi;
+
     use super::*;
 
     fn text(length: usize) -> Bytes {
@@ -176,6 +169,30 @@ mod tests {
     #[test]
     fn a_close_frame_without_a_code_is_empty() {
         assert_eq!(close(None, "not said")[..], [0x88, 0]);
+    }
+
+    #[test]
+    fn every_close_code_is_documented() {
+        let document = serde_json::from_str::<serde_json::Value>(&asyncapi::document()).unwrap();
+        let closes = [
+            (None, ""),
+            (Some(PROTOCOL_ERROR), ""),
+            (Some(INVALID_TEXT), ""),
+            (Some(TOO_BIG), ""),
+            (Some(INTERNAL_ERROR), ""),
+            (Some(RESTART), "restarting"),
+            (Some(TRY_AGAIN), SENDS_SLOWLY),
+            (Some(TRY_AGAIN), SENDS_MUCH),
+            (Some(TRY_AGAIN), READS_SLOWLY),
+        ];
+
+        for (name, channel) in document["channels"].as_object().unwrap() {
+            let documented = channel["x-close-codes"].as_array().unwrap();
+            assert_eq!(documented.len(), closes.len(), "{name}");
+            for (close, (code, reason)) in documented.iter().zip(closes) {
+                assert_eq!((&close["code"], &close["reason"]), (&code.into(), &reason.into()));
+            }
+        }
     }
 
     #[test]
