@@ -118,6 +118,23 @@ impl Fields {
         }
     }
 
+    /// Returns the option with the text of a field.
+    ///
+    /// # Errors
+    /// [`Invalid`], with the current area.
+    pub fn choice<T: Copy>(
+        &self,
+        options: &[(&str, T)],
+        value: &Json,
+        name: &str,
+    ) -> Result<T, Invalid> {
+        let found = options.iter().find(|(text, _)| value == text);
+        found.map(|(_, option)| *option).ok_or_else(|| {
+            let texts: Vec<_> = options.iter().map(|(text, _)| format!("'{text}'")).collect();
+            self.invalid(&format!("one of {}", texts.join(", ")), Some(value), name)
+        })
+    }
+
     /// Returns the error for an invalid field.
     pub fn invalid(&self, expected: &str, found: Option<&Json>, name: &str) -> Invalid {
         Invalid {

@@ -180,17 +180,15 @@ impl Frame {
 impl Typing {
     fn read(fields: &mut Fields) -> Result<Self, Invalid> {
         fields.area = "typing";
-        let action = fields.take("action").unwrap_or_default();
-        match action.as_str() {
-            None if action.is_null() => Ok(Self::Start),
-            Some("start") => Ok(Self::Start),
-            Some("stop") => Ok(Self::Stop),
-            Some("subscribe") => Ok(Self::Subscribe),
-            Some("unsubscribe") => Ok(Self::Unsubscribe),
-            _ => {
-                let known = "one of 'start', 'stop', 'subscribe', 'unsubscribe'";
-                Err(fields.invalid(known, Some(&action), "action"))
-            }
+        let actions = [
+            ("start", Self::Start),
+            ("stop", Self::Stop),
+            ("subscribe", Self::Subscribe),
+            ("unsubscribe", Self::Unsubscribe),
+        ];
+        match fields.take("action") {
+            None | Some(Json::Null) => Ok(Self::Start),
+            Some(action) => fields.choice(&actions, &action, "action"),
         }
     }
 }
@@ -199,16 +197,14 @@ impl Items {
     fn read(mut fields: Fields) -> Result<Self, Invalid> {
         fields.area = "items";
         let collection = fields.require_text("collection")?;
-        let action = match fields.require_text("action")?.as_str() {
-            "create" => ItemsAction::Create,
-            "read" => ItemsAction::Read,
-            "update" => ItemsAction::Update,
-            "delete" => ItemsAction::Delete,
-            other => {
-                let known = "one of 'create', 'read', 'update', 'delete'";
-                return Err(fields.invalid(known, Some(&Json::from(other)), "action"));
-            }
-        };
+        let action = Json::from(fields.require_text("action")?);
+        let actions = [
+            ("create", ItemsAction::Create),
+            ("read", ItemsAction::Read),
+            ("update", ItemsAction::Update),
+            ("delete", ItemsAction::Delete),
+        ];
+        let action = fields.choice(&actions, &action, "action")?;
         let id = fields.key("id")?.filter(|id| !is_falsy(id));
         let ids = match fields.take("ids") {
             None | Some(Json::Null) => None,
@@ -229,12 +225,12 @@ impl Subscribe {
     fn read(mut fields: Fields) -> Result<Self, Invalid> {
         fields.area = "subscribe";
         let collection = fields.require_text("collection")?;
+        let events = [EventAction::Create, EventAction::Update, EventAction::Delete];
         let event = match fields.take("event") {
             None | Some(Json::Null) => None,
-            Some(other) => {
-                let event = other.as_str().and_then(EventAction::find);
-                let known = "one of 'create', 'update', 'delete'";
-                Some(event.ok_or_else(|| fields.invalid(known, Some(&other), "event"))?)
+            Some(event) => {
+                let events = events.map(|event| (event.name(), event));
+                Some(fields.choice(&events, &event, "event")?)
             }
         };
         let item = fields.key("item")?;
