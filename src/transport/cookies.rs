@@ -21,26 +21,23 @@ const HEADER_DATE: &[BorrowedFormatItem<'static>] = format_description!(
 /// Returns the value of a cookie. An empty value counts as none.
 #[must_use]
 pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim().trim_matches('"'))
-        .filter(|value| !value.is_empty())
+    values(headers, name).next().filter(|value| !value.is_empty())
 }
 
 /// Returns whether the request has a cookie of this name, even an empty one.
 #[must_use]
 pub fn has(headers: &HeaderMap, name: &str) -> bool {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
+    values(headers, name).next().is_some()
+}
+
+/// Returns the values of all cookies of this name.
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines
         .flat_map(|line| line.split(';'))
-        .any(|pair| pair.split_once('=').is_some_and(|(key, _)| key.trim() == name))
+        .filter_map(|pair| pair.split_once('='))
+        .filter(move |(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim().trim_matches('"'))
 }
 
 /// Returns the `Set-Cookie` header that stores a token for a period.
