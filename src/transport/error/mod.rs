@@ -205,14 +205,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
             log(failure, "the operating system cannot start a thread");
             unavailable("api", "Under pressure")
         }
-        Error::TooCostly { allowed } => unavailable(
-            "database",
-            &format!(
-                "The query takes longer than {} ms. Use fewer conditions, a narrower filter, or a \
-                 smaller limit or offset",
-                allowed.as_millis()
-            ),
-        ),
+        Error::TooCostly { allowed } => too_costly(*allowed),
         Error::Unavailable(failure) => {
             log(failure, "the database does not respond");
             unavailable("database", "It does not respond right now, try again later")
@@ -289,6 +282,15 @@ fn unavailable(service: &str, reason: &str) -> Wire {
     )
     .with("service", service)
     .with("reason", reason)
+}
+
+fn too_costly(allowed: Duration) -> Wire {
+    let reason = format!(
+        "The query takes longer than {} ms. Use fewer conditions, a narrower filter, or a smaller \
+         limit or offset",
+        allowed.as_millis()
+    );
+    unavailable("database", &reason)
 }
 
 /// Returns the error of an account or address that exceeds its memory quota. Unlike other limits
