@@ -12,9 +12,10 @@ use chinwag::model::Actor;
 use chinwag::model::Record;
 use chinwag::model::Related;
 use chinwag::model::Row;
-use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::USERS;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::users;
 use chinwag::query::Environment;
 use chinwag::query::Filter;
 use chinwag::query::Limits;
@@ -63,19 +64,15 @@ fn filter(name: &str) -> Json {
 }
 
 fn record(author: Uuid) -> Record {
-    let name =
-        Row::empty(&USERS).with("id", Value::Uuid(author)).with("first_name", Value::text("Alice"));
+    let name = Row::empty(&USERS).with(&users::id, author).with(&users::first_name, "Alice");
     let message = Row::empty(&MESSAGES)
-        .with("id", Value::Integer(7))
-        .with("user_created", Value::Uuid(author))
-        .with("date_created", Value::Timestamp(NOW))
-        .with(
-            "content",
-            Value::text("Good morning everybody, and hello to those who are new here"),
-        );
+        .with(&messages::id, 7)
+        .with(&messages::user_created, author)
+        .with(&messages::date_created, NOW)
+        .with(&messages::content, "Good morning everybody, and hello to those who are new here");
     let mut record = Record::new(Arc::new(message));
-    let field = MESSAGES.field("user_created").expect("messages have an author");
-    record.attach(field, Related::One(Some(Box::new(Record::new(Arc::new(name))))));
+    record
+        .attach(&messages::user_created, Related::One(Some(Box::new(Record::new(Arc::new(name))))));
     record
 }
 

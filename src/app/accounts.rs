@@ -7,9 +7,12 @@ use serde_json::Value as Json;
 use crate::app::App;
 use crate::app::StartError;
 use crate::domain::Error;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::schema::ROLES;
+use crate::model::schema::roles;
+use crate::model::schema::users;
 
 /// An account as a table row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,29 +40,29 @@ impl App {
         let users = self.services.accounts.list().await?;
         let roles = self.store.all(&ROLES).await.map_err(Error::from)?;
         let roles: HashMap<Key, String> =
-            roles.iter().filter_map(|row| Some((row.key()?, shown(row, "name")))).collect();
+            roles.iter().filter_map(|row| Some((row.key()?, shown(row, &roles::name)))).collect();
         Ok(users.iter().map(|user| Account::new(user, &roles)).collect())
     }
 }
 
 impl Account {
     fn new(user: &Row, roles: &HashMap<Key, String>) -> Self {
-        let role = user.value("role").as_key().and_then(|role| roles.get(&role));
-        let names = [shown(user, "first_name"), shown(user, "last_name")];
+        let role = user.get(&users::role).and_then(|role| roles.get(&Key::Uuid(role)));
+        let names = [&users::first_name, &users::last_name].map(|name| shown(user, name));
         Self {
-            email: shown(user, "email"),
+            email: shown(user, &users::email),
             name: names.join(" ").trim().to_owned(),
             role: role.cloned().unwrap_or_default(),
-            status: shown(user, "status"),
-            last_access: shown(user, "last_access"),
-            id: shown(user, "id"),
+            status: shown(user, &users::status),
+            last_access: shown(user, &users::last_access),
+            id: shown(user, &users::id),
         }
     }
 }
 
 /// Returns the value of a field as text; empty for null.
-fn shown(row: &Row, field: &str) -> String {
-    match row.value(field).to_json() {
+fn shown(row: &Row, field: &'static Field) -> String {
+    match row[field].to_json() {
         Json::Null => String::new(),
         Json::String(text) => text,
         other => other.to_string(),
@@ -69,7 +72,7 @@ fn shown(row: &Row, field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Value;
+    use crate::model::AccountStatus;
     use crate::model::id;
     use crate::model::schema::USERS;
 
@@ -78,10 +81,10 @@ mod tests {
         let role = id::fresh();
         let roles = HashMap::from([(Key::Uuid(role), "Member".to_owned())]);
         let user = Row::empty(&USERS)
-            .with("email", Value::text("ann@example.com"))
-            .with("first_name", Value::text("Ann"))
-            .with("role", Value::Uuid(role))
-            .with("status", Value::text("active"));
+            .with(&users::email, "ann@example.com")
+            .with(&users::first_name, "Ann")
+            .with(&users::role, role)
+            .with(&users::status, AccountStatus::Active);
 
         let account = Account::new(&user, &roles);
 

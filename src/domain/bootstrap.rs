@@ -3,7 +3,6 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::config::BootstrapConfig;
@@ -12,9 +11,11 @@ use crate::domain::accounts;
 use crate::domain::accounts::Accounts;
 use crate::domain::accounts::MEMBER;
 use crate::domain::auth::password_policy;
+use crate::model::Action;
+use crate::model::Collection;
+use crate::model::Column;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::collection::SINGLE_KEY;
 use crate::model::id;
 use crate::model::schema::ACCESS;
@@ -23,6 +24,12 @@ use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::SETTINGS;
 use crate::model::schema::USERS;
+use crate::model::schema::access;
+use crate::model::schema::permissions;
+use crate::model::schema::policies;
+use crate::model::schema::roles;
+use crate::model::schema::settings;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
@@ -84,8 +91,8 @@ pub async fn run(
         let admin = accounts
             .row(id::fresh(), email, Some("Admin"), Some(&password))
             .await?
-            .with("last_name", Value::text("User"))
-            .with("role", Value::Uuid(defaults.admin_role));
+            .with(&users::last_name, "User")
+            .with(&users::role, defaults.admin_role);
         accounts.commit(defaults.ops(admin)).await?;
         done.admin = generated.then(|| (email.to_owned(), password));
         Some(defaults)
@@ -111,7 +118,7 @@ async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<U
         Ok(id) => store.find(&USERS, Key::Uuid(id)).await?,
         Err(_) => store.find_user_by_email(name).await?,
     };
-    let user = row.and_then(|row| row.value("id").as_uuid());
+    let user = row.and_then(|row| row.get(&users::id));
     if user.is_none() && config.public_user.is_some() {
         return Err(Error::payload(format!(
             "PUBLIC_USER is \"{name}\", but no account has this email address or id"
@@ -128,7 +135,7 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
     }
     let (public, member) = match fresh {
         Some(defaults) => (Some(defaults.public_policy), Some(defaults.member_policy)),
-        None => (find_public(store).await?, find_policy(store, MEMBER).await?),
+        None => (find_public(store).await?, find(store, &POLICIES, &policies::name, MEMBER).await?),
     };
     let mut users = vec![accounts.row(id::fresh(), GUEST_EMAIL, Some("Guest"), None).await?];
     let mut access = Vec::new();
@@ -142,19 +149,25 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
             [public, member]
                 .into_iter()
                 .flatten()
-                .map(|policy| grant(policy).with("user", Value::Uuid(id))),
+                .map(|policy| grant(policy).with(&access::user, id)),
         );
     }
     let permissions = public.map(|public| {
         vec![
-            permission(public, "messages", "create", &json!(["*"]), None),
-            permission(public, "messages", "read", &json!(["*"]), None),
-            permission(public, "directus_users", "read", &json!(["first_name", "last_name"]), None),
+            permission(public, "messages", Action::Create, json!(["*"]), None),
+            permission(public, "messages", Action::Read, json!(["*"]), None),
+            permission(
+                public,
+                "directus_users",
+                Action::Read,
+                json!(["first_name", "last_name"]),
+                None,
+            ),
         ]
     });
     let member = match fresh {
         Some(defaults) => Some(defaults.member_role),
-        None => find_role(store, MEMBER).await?,
+        None => find(store, &ROLES, &roles::name, MEMBER).await?,
     };
     accounts
         .commit(vec![
@@ -168,38 +181,33 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
 
 /// Returns the change that opens sign-up. New accounts are members, without address verification.
 fn registration(role: Option<Uuid>) -> Mutation {
-    let role = role.map_or(Value::Null, Value::Uuid);
-    Mutation::Update {
-        collection: &SETTINGS,
-        keys: vec![Key::Integer(SINGLE_KEY)],
-        set: vec![
-            (SETTINGS.require("public_registration"), Value::Boolean(true)),
-            (SETTINGS.require("public_registration_verify_email"), Value::Boolean(false)),
-            (SETTINGS.require("public_registration_role"), role),
-        ],
-        precondition: Precondition::None,
-    }
-}
-
-async fn find_role(store: &Store, name: &str) -> Result<Option<Uuid>, Error> {
-    let roles = store.all(&ROLES).await?;
-    let found = roles.iter().find(|row| row.value("name").as_text() == Some(name));
-    Ok(found.and_then(|row| row.value("id").as_uuid()))
+    let set = vec![
+        settings::public_registration.to(true),
+        settings::public_registration_verify_email.to(false),
+        settings::public_registration_role.to(role),
+    ];
+    Mutation::update(&SETTINGS, Key::Integer(SINGLE_KEY), set, Precondition::None)
 }
 
 async fn find_public(store: &Store) -> Result<Option<Uuid>, Error> {
     let access = store.all(&ACCESS).await?;
     let public = access
         .iter()
-        .find(|row| row.value("user").is_null() && row.value("role").is_null())
-        .and_then(|row| row.value("policy").as_uuid());
+        .find(|row| row.get(&access::user).is_none() && row.get(&access::role).is_none())
+        .and_then(|row| row.get(&access::policy));
     Ok(public)
 }
 
-async fn find_policy(store: &Store, name: &str) -> Result<Option<Uuid>, Error> {
-    let policies = store.all(&POLICIES).await?;
-    let found = policies.iter().find(|row| row.value("name").as_text() == Some(name));
-    Ok(found.and_then(|row| row.value("id").as_uuid()))
+/// Returns the key of the first row with a name.
+async fn find(
+    store: &Store,
+    collection: &'static Collection,
+    name: &Column<str>,
+    text: &str,
+) -> Result<Option<Uuid>, Error> {
+    let rows = store.all(collection).await?;
+    let found = rows.iter().find(|row| row.get(name) == Some(text));
+    Ok(found.and_then(|row| row[collection.key()].as_uuid()))
 }
 
 /// The ids of the roles and policies that the first start creates.
@@ -246,31 +254,37 @@ impl Defaults {
             Mutation::Create {
                 collection: &ACCESS,
                 rows: vec![
-                    grant(self.admin_policy).with("role", Value::Uuid(self.admin_role)),
-                    grant(member).with("role", Value::Uuid(self.member_role)),
+                    grant(self.admin_policy).with(&access::role, self.admin_role),
+                    grant(member).with(&access::role, self.member_role),
                     grant(self.public_policy),
                 ],
             },
             Mutation::Create {
                 collection: &PERMISSIONS,
                 rows: vec![
-                    permission(member, "messages", "create", &json!(["*"]), None),
-                    permission(member, "messages", "read", &json!(["*"]), None),
-                    permission(member, "messages", "update", &json!(["content"]), Some(&own)),
-                    permission(member, "messages", "delete", &json!(["*"]), Some(&own)),
+                    permission(member, "messages", Action::Create, json!(["*"]), None),
+                    permission(member, "messages", Action::Read, json!(["*"]), None),
+                    permission(
+                        member,
+                        "messages",
+                        Action::Update,
+                        json!(["content"]),
+                        Some(own.clone()),
+                    ),
+                    permission(member, "messages", Action::Delete, json!(["*"]), Some(own)),
                     permission(
                         member,
                         "directus_users",
-                        "read",
-                        &json!(["id", "first_name", "last_name"]),
+                        Action::Read,
+                        json!(["id", "first_name", "last_name"]),
                         None,
                     ),
                     permission(
                         member,
                         "directus_users",
-                        "update",
-                        &json!(OWN_FIELDS),
-                        Some(&oneself),
+                        Action::Update,
+                        json!(OWN_FIELDS),
+                        Some(oneself),
                     ),
                 ],
             },
@@ -279,39 +293,34 @@ impl Defaults {
 }
 
 fn role(id: Uuid, name: &str, icon: &str) -> Row {
-    Row::empty(&ROLES)
-        .with("id", Value::Uuid(id))
-        .with("name", Value::text(name))
-        .with("icon", Value::text(icon))
+    Row::new(&ROLES).with(&roles::id, id).with(&roles::name, name).with(&roles::icon, icon)
 }
 
 fn policy(id: Uuid, name: &str, icon: &str, admin: bool) -> Row {
-    Row::empty(&POLICIES)
-        .with("id", Value::Uuid(id))
-        .with("name", Value::text(name))
-        .with("icon", Value::text(icon))
-        .with("enforce_tfa", Value::Boolean(false))
-        .with("admin_access", Value::Boolean(admin))
-        .with("app_access", Value::Boolean(admin))
+    Row::new(&POLICIES)
+        .with(&policies::id, id)
+        .with(&policies::name, name)
+        .with(&policies::icon, icon)
+        .with(&policies::admin_access, admin)
+        .with(&policies::app_access, admin)
 }
 
 /// An access row for a policy. Without a role or an account it applies to the public.
 fn grant(policy: Uuid) -> Row {
-    Row::empty(&ACCESS).with("id", Value::Uuid(id::fresh())).with("policy", Value::Uuid(policy))
+    Row::empty(&ACCESS).with(&access::id, id::fresh()).with(&access::policy, policy)
 }
 
 fn permission(
     policy: Uuid,
     collection: &str,
-    action: &str,
-    fields: &Json,
-    filter: Option<&Json>,
+    action: Action,
+    fields: Json,
+    filter: Option<Json>,
 ) -> Row {
-    let json = |json: &Json| Value::Json(Arc::new(json.clone()));
     Row::empty(&PERMISSIONS)
-        .with("policy", Value::Uuid(policy))
-        .with("collection", Value::text(collection))
-        .with("action", Value::text(action))
-        .with("fields", json(fields))
-        .with("permissions", filter.map_or(Value::Null, json))
+        .with(&permissions::policy, policy)
+        .with(&permissions::collection, collection)
+        .with(&permissions::action, action)
+        .with(&permissions::fields, fields)
+        .with(&permissions::permissions, filter)
 }

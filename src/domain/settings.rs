@@ -10,11 +10,13 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::row_cache::RowCache;
+use crate::model::Column;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::collection::SINGLE_KEY;
+use crate::model::column::Cell;
 use crate::model::schema::SETTINGS;
+use crate::model::schema::settings;
 
 /// The one row of `directus_settings`.
 pub struct Settings {
@@ -43,88 +45,45 @@ impl Settings {
 }
 
 impl InForce {
-    /// Returns the name of the project; without one, `PROJECT_NAME` applies.
+    /// Returns a text, unless it is empty.
     #[must_use]
-    pub fn project_name(&self) -> Option<&str> {
-        self.text("project_name")
-    }
-
-    /// Returns the line below the name.
-    #[must_use]
-    pub fn project_descriptor(&self) -> Option<&str> {
-        self.text("project_descriptor")
-    }
-
-    /// Returns the colour of the project, unvalidated.
-    #[must_use]
-    pub fn project_color(&self) -> Option<&str> {
-        self.text("project_color")
-    }
-
-    /// Returns the language of users without a choice of their own.
-    #[must_use]
-    pub fn default_language(&self) -> Option<&str> {
-        self.text("default_language")
-    }
-
-    /// Returns the default appearance: `auto`, `light` or `dark`.
-    #[must_use]
-    pub fn default_appearance(&self) -> Option<&str> {
-        self.text("default_appearance")
-    }
-
-    /// Returns the note for visitors before they sign in.
-    #[must_use]
-    pub fn public_note(&self) -> Option<&str> {
-        self.text("public_note")
+    pub fn text(&self, column: &Column<str>) -> Option<&str> {
+        self.get(column).filter(|text| !text.is_empty())
     }
 
     /// Returns whether visitors may sign up.
     #[must_use]
     pub fn public_registration(&self) -> bool {
-        self.value("public_registration").is_true()
+        self.get(&settings::public_registration).unwrap_or(false)
     }
 
     /// Returns whether a new account is inactive until its address is confirmed.
     #[must_use]
     pub fn public_registration_verify_email(&self) -> bool {
-        *self.value("public_registration_verify_email") != Value::Boolean(false)
+        self.get(&settings::public_registration_verify_email).unwrap_or(true)
     }
 
     /// Returns the role of accounts created by sign-up.
     #[must_use]
     pub fn public_registration_role(&self) -> Option<Uuid> {
-        self.value("public_registration_role").as_uuid()
+        self.get(&settings::public_registration_role)
     }
 
     /// Returns the filter on accounts that a new address has to match:
     /// `{"email":{"_ends_with":…}}`.
     #[must_use]
     pub fn public_registration_email_filter(&self) -> Option<&Json> {
-        match self.value("public_registration_email_filter") {
-            Value::Json(filter) if !filter.is_null() => Some(filter),
-            _ => None,
-        }
+        self.get(&settings::public_registration_email_filter).filter(|filter| !filter.is_null())
     }
 
     /// Returns how many consecutive failed sign-ins an account may have; `None` for no limit.
     #[must_use]
     pub fn auth_login_attempts(&self) -> Option<u32> {
-        self.value("auth_login_attempts").as_integer().and_then(|number| number.try_into().ok())
+        self.get(&settings::auth_login_attempts)?.try_into().ok()
     }
 
-    /// Returns the pattern for new passwords, as the operator wrote it.
-    #[must_use]
-    pub fn auth_password_policy(&self) -> Option<&str> {
-        self.text("auth_password_policy")
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.value(name).as_text().filter(|text| !text.is_empty())
-    }
-
-    fn value(&self, name: &str) -> &Value {
-        self.0.as_ref().map_or(&Value::Null, |row| row.value(name))
+    fn get<T: Cell + ?Sized>(&self, column: &Column<T>) -> Option<T::Read<'_>> {
+        self.0.as_ref()?.get(column)
     }
 }
 
@@ -133,6 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Value;
 
     #[test]
     fn defaults_disable_registration_and_require_verification() {
@@ -140,7 +100,7 @@ mod tests {
 
         assert!(!none.public_registration());
         assert!(none.public_registration_verify_email());
-        assert_eq!(none.project_name(), None);
+        assert_eq!(none.text(&settings::project_name), None);
         assert_eq!(none.public_registration_email_filter(), None);
     }
 
@@ -148,22 +108,25 @@ mod tests {
     fn settings_are_read_from_the_row() {
         let filter = json!({"email": {"_ends_with": "@example.com"}});
         let row = Row::empty(&SETTINGS)
-            .with("project_name", Value::text("Our chat"))
-            .with("project_descriptor", Value::text(""))
-            .with("public_registration", Value::Boolean(true))
-            .with("public_registration_verify_email", Value::Boolean(false))
-            .with("public_registration_role", Value::Uuid(Uuid::from_u128(7)))
-            .with("public_registration_email_filter", Value::Json(Arc::new(filter.clone())))
-            .with("auth_login_attempts", Value::Integer(25));
+            .with(&settings::project_name, "Our chat")
+            .with(&settings::project_descriptor, "")
+            .with(&settings::public_registration, true)
+            .with(&settings::public_registration_verify_email, false)
+            .with(&settings::public_registration_role, Uuid::from_u128(7))
+            .with(
+                &settings::public_registration_email_filter,
+                Value::Json(Arc::new(filter.clone())),
+            )
+            .with(&settings::auth_login_attempts, 25);
         let settings = InForce(Some(Arc::new(row)));
 
-        assert_eq!(settings.project_name(), Some("Our chat"));
-        assert_eq!(settings.project_descriptor(), None);
+        assert_eq!(settings.text(&settings::project_name), Some("Our chat"));
+        assert_eq!(settings.text(&settings::project_descriptor), None);
         assert!(settings.public_registration());
         assert!(!settings.public_registration_verify_email());
         assert_eq!(settings.public_registration_role(), Some(Uuid::from_u128(7)));
         assert_eq!(settings.public_registration_email_filter(), Some(&filter));
         assert_eq!(settings.auth_login_attempts(), Some(25));
-        assert_eq!(settings.auth_password_policy(), None);
+        assert_eq!(settings.text(&settings::auth_password_policy), None);
     }
 }

@@ -3,13 +3,13 @@
 //! There is no value for the service itself: a connection can hold a person, a bot or the public,
 //! and it falls back to the public when a sign-in fails.
 
+use crate::model::row::Row;
+use crate::model::schema::policies;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
-
-use crate::model::row::Row;
 
 /// The principal of a request, with the roles and policies in force when it was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Actor {
     /// administration app: a request without one is not refused.
     #[must_use]
     pub fn enforce_tfa(&self) -> bool {
-        self.profile.policies.iter().any(|policy| policy.value("enforce_tfa").is_true())
+        self.profile.policies.iter().any(|policy| policy.get(&policies::enforce_tfa) == Some(true))
     }
 
     /// Returns an actor without any rights.

@@ -59,6 +59,10 @@ pub struct Field {
     pub by_name: bool,
     /// Whether an item must have a value.
     pub required: bool,
+    /// The value of a new item unless another one is given.
+    pub default: DefaultValue,
+    /// The required shape of a JSON document.
+    pub document: Document,
     /// Maximum length of its values.
     pub length: Length,
     /// Whether its texts are stored as one line.
@@ -99,8 +103,8 @@ pub enum Kind {
     Secret,
     /// The key of one item of another collection.
     ToOne(&'static Collection),
-    /// The keys of the items of another collection whose named field refers here. Not stored.
-    ToMany(&'static Collection, &'static str),
+    /// The keys of the items of another collection whose field refers here. Not stored.
+    ToMany(&'static Collection, &'static Field),
 }
 
 /// The referential action of a to-one relation when the referenced item is deleted. The writer
@@ -113,6 +117,17 @@ pub enum OnDelete {
     SetNull,
     /// Deletes the item as well.
     Cascade,
+}
+
+/// The default value of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// None.
+    Null,
+    /// True or false.
+    Boolean(bool),
+    /// A text.
+    Text(&'static str),
 }
 
 /// The required shape of a JSON document.
@@ -160,15 +175,6 @@ impl Collection {
     #[must_use]
     pub fn field(&'static self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
-    }
-
-    /// Returns the field with this name, which the schema must have.
-    ///
-    /// # Panics
-    /// If there is no such field, which is a bug in this program and never depends on client input.
-    #[must_use]
-    pub fn require(&'static self, name: &str) -> &'static Field {
-        self.field(name).expect("the schema has every field the code names")
     }
 
     /// Returns the fields that have a column in the table.
@@ -219,16 +225,6 @@ impl Field {
         }
     }
 
-    /// Returns the required shape of the document of a JSON field.
-    #[must_use]
-    pub fn document(&self) -> Document {
-        match self.name {
-            "fields" | "tags" | "ip_access" => Document::Texts,
-            "permissions" | "validation" | "presets" => Document::Object,
-            _ => Document::Any,
-        }
-    }
-
     /// Returns the collection that a relation of either kind leads to.
     #[must_use]
     pub const fn leads_to(&self) -> Option<&'static Collection> {
@@ -241,9 +237,9 @@ impl Field {
     /// Returns, for a to-many relation, the collection of its items and their field that points
     /// back.
     #[must_use]
-    pub fn pointing(&self) -> Option<(&'static Collection, &'static Field)> {
+    pub const fn pointing(&self) -> Option<(&'static Collection, &'static Field)> {
         match self.kind {
-            Kind::ToMany(other, back) => Some((other, other.require(back))),
+            Kind::ToMany(other, back) => Some((other, back)),
             _ => None,
         }
     }
@@ -282,6 +278,8 @@ pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
         special: Special::None,
         by_name: false,
         required: false,
+        default: DefaultValue::Null,
+        document: Document::Any,
         length: Length::Given,
         line: false,
         deselect: Deselect::Nullify,
@@ -304,6 +302,23 @@ impl Field {
 
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(super) const fn default(mut self, value: DefaultValue) -> Self {
+        self.default = value;
+        self
+    }
+
+    /// A document that is a list of texts.
+    pub(super) const fn texts(mut self) -> Self {
+        self.document = Document::Texts;
+        self
+    }
+
+    /// A document that is an object.
+    pub(super) const fn object(mut self) -> Self {
+        self.document = Document::Object;
         self
     }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::model::collection::Collection;
+use crate::model::named::named;
 use crate::model::row::Row;
 use crate::model::value::Key;
 use crate::model::value::Value;
@@ -97,32 +98,15 @@ pub fn key_as_written(text_keys: &[Key], key: Key) -> Value {
     }
 }
 
-/// The kind of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventAction {
-    /// An item was created.
-    Create,
-    /// Items were updated.
-    Update,
-    /// Items were deleted.
-    Delete,
-}
-
-impl EventAction {
-    /// Returns the name on the wire and in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
-    }
-
-    /// Returns the action with this name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        [Self::Create, Self::Update, Self::Delete].into_iter().find(|action| action.name() == name)
+named! {
+    /// The kind of a change.
+    pub enum EventAction {
+        /// An item was created.
+        Create = "create",
+        /// Items were updated.
+        Update = "update",
+        /// Items were deleted.
+        Delete = "delete",
     }
 }
 
@@ -151,10 +135,11 @@ mod tests {
 
     use super::*;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
 
     fn change(key: i64, text_bytes: usize) -> Change {
         let content = Value::text(&"x".repeat(text_bytes));
-        let row = Row::empty(&MESSAGES).with("content", content);
+        let row = Row::empty(&MESSAGES).with(&messages::content, content);
         Change { key: Key::Integer(key), before: None, after: Some(Arc::new(row)) }
     }
 

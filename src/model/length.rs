@@ -93,6 +93,8 @@ mod tests {
     use crate::model::schema::COLLECTIONS;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
 
     #[test]
     fn every_client_writable_field_has_a_length_limit() {
@@ -103,7 +105,7 @@ mod tests {
                 let varies = matches!(field.kind, Kind::Text | Kind::Json | Kind::Secret);
                 let expected = match field.length {
                     Length::Most(most) => (1..=65_536).contains(&most),
-                    Length::Setting => field == MESSAGES.require("content"),
+                    Length::Setting => *field == messages::content,
                     Length::Given => !varies || !is_written || field.special == Special::Kept,
                 };
                 assert!(expected, "{collection:?}.{field:?} {:?}", field.length);
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn text_length_is_checked_after_normalization() {
-        let (name, content) = (USERS.require("first_name"), MESSAGES.require("content"));
+        let (name, content) = (users::first_name.field(), messages::content.field());
         let most = name.length_max(9);
         let padded = format!(" {} ", "é".repeat(most));
 

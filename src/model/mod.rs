@@ -2,24 +2,32 @@
 //!
 //! Pure: no I/O, no wire formats, no SQL. All other modules build on it.
 
+pub mod account;
 pub mod action;
 pub mod actor;
 pub mod collection;
+pub mod column;
 pub mod event;
 pub mod history;
 pub mod id;
 mod length;
+pub(crate) mod named;
 mod network;
 pub mod record;
 pub mod row;
 pub mod schema;
 pub mod value;
 
+pub use account::AccountStatus;
+pub use account::MailKind;
+pub use account::SessionMode;
 pub use action::Action;
 pub use actor::Actor;
 pub use collection::Collection;
 pub use collection::Field;
 pub use collection::Kind;
+pub use column::Column;
+pub use column::IntoValue;
 pub use event::Change;
 pub use event::Event;
 pub use event::EventAction;

@@ -4,6 +4,9 @@ use std::ops::Index;
 
 use crate::model::collection::Collection;
 use crate::model::collection::Field;
+use crate::model::column::Cell;
+use crate::model::column::Column;
+use crate::model::column::IntoValue;
 use crate::model::value::Key;
 use crate::model::value::Value;
 
@@ -27,23 +30,32 @@ impl Row {
         self.collection
     }
 
-    /// Returns the value of the named field; null if the collection has no such field.
+    /// Returns a row with the default values of a new item.
     #[must_use]
-    pub fn value(&self, field: &str) -> &Value {
-        self.collection.field(field).map_or(&Value::Null, |field| &self[field])
+    pub fn new(collection: &'static Collection) -> Self {
+        let mut row = Self::empty(collection);
+        for field in collection.fields {
+            row.set(field, Value::from(field.default));
+        }
+        row
+    }
+
+    /// Returns the value of a column of the row's collection; `None` for null.
+    #[must_use]
+    pub fn get<T: Cell + ?Sized>(&self, column: &Column<T>) -> Option<T::Read<'_>> {
+        T::read(&self[column.field()])
     }
 
     /// Sets the value of a field of the row's collection.
     pub fn set(&mut self, field: &'static Field, value: Value) {
+        debug_assert!(self.collection.fields.get(field.index) == Some(field), "{field:?}");
         self.values[field.index] = value;
     }
 
-    /// Returns this row with the named field set; unchanged if the collection has no such field.
+    /// Returns this row with a column of its collection set.
     #[must_use]
-    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
-        if let Some(field) = self.collection.field(field) {
-            self.set(field, value.into());
-        }
+    pub fn with<T: ?Sized>(mut self, column: &Column<T>, value: impl IntoValue<T>) -> Self {
+        self.set(column.field(), value.into_value());
         self
     }
 
@@ -64,6 +76,7 @@ impl Index<&'static Field> for Row {
     type Output = Value;
 
     fn index(&self, field: &'static Field) -> &Value {
+        debug_assert!(self.collection.fields.get(field.index) == Some(field), "{field:?}");
         &self.values[field.index]
     }
 }

@@ -3,8 +3,15 @@
 //!
 //! All SQL names come from here. A new field requires a line here and a migration.
 
+use crate::model::Action;
+use crate::model::account::AccountStatus;
+use crate::model::account::DEFAULT_PROVIDER;
+use crate::model::account::MailKind;
+use crate::model::account::SessionMode;
 use crate::model::collection::Collection;
 use crate::model::collection::CollectionKind;
+use crate::model::collection::DefaultValue::Boolean;
+use crate::model::collection::DefaultValue::Text;
 use crate::model::collection::Exposure;
 use crate::model::collection::Field;
 use crate::model::collection::Kind;
@@ -12,6 +19,9 @@ use crate::model::collection::OnDelete;
 use crate::model::collection::Special;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
+use crate::model::column::Column;
+use crate::model::column::collection;
+use crate::model::column::column_type;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
 use crate::model::value::Value;
@@ -53,14 +63,11 @@ pub fn references(
 #[must_use]
 pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> {
     if *collection == USERS {
-        vec![
-            (USERS.require("status"), Value::text("archived")),
-            (USERS.require("token"), Value::Null),
-        ]
+        vec![users::status.to(AccountStatus::Archived), users::token.to(Value::Null)]
     } else if *collection == POLICIES {
-        vec![(POLICIES.require("admin_access"), Value::Boolean(false))]
+        vec![policies::admin_access.to(false)]
     } else if *collection == ROLES {
-        vec![(ROLES.require("parent"), Value::Null)]
+        vec![roles::parent.to(Value::Null)]
     } else {
         Vec::new()
     }
@@ -91,217 +98,167 @@ pub static COLLECTIONS: [&Collection; 12] = [
     &REVISIONS,
 ];
 
-/// Chat messages.
-pub static MESSAGES: Collection = Collection {
-    name: "messages",
-    fields: &MESSAGE_FIELDS,
-    exposure: Exposure::Items,
-    kind: CollectionKind::Items,
-};
+collection! {
+    /// Chat messages.
+    MESSAGES, messages: "messages", Items, Items {
+        id: Integer,
+        user_created: ToOne(&USERS).special(Special::UserCreated),
+        date_created: Timestamp.special(Special::DateCreated),
+        content: Text.by_setting(),
+        user_updated: ToOne(&USERS).special(Special::UserUpdated).by_name(),
+        date_updated: Timestamp.special(Special::DateUpdated).by_name(),
+        guest: Uuid.special(Special::Guest).by_name(),
+    }
+}
 
-static MESSAGE_FIELDS: [Field; 7] = numbered([
-    field("id", Kind::Integer),
-    field("user_created", Kind::ToOne(&USERS)).special(Special::UserCreated),
-    field("date_created", Kind::Timestamp).special(Special::DateCreated),
-    field("content", Kind::Text).by_setting(),
-    field("user_updated", Kind::ToOne(&USERS)).special(Special::UserUpdated).by_name(),
-    field("date_updated", Kind::Timestamp).special(Special::DateUpdated).by_name(),
-    field("guest", Kind::Uuid).special(Special::Guest).by_name(),
-]);
+collection! {
+    /// Accounts.
+    USERS, users: "directus_users", System, Items {
+        id: Uuid,
+        first_name: Text.line(SHORT),
+        last_name: Text.line(SHORT),
+        email: Text.most(254),
+        password: Secret.special(Special::Password).most(1024),
+        location: Text.line(SHORT),
+        title: Text.line(SHORT),
+        description: Text.most(SENTENCES),
+        tags: Json.most(SENTENCES).texts(),
+        avatar: Text.most(SHORT),
+        language: Text.most(SHORT),
+        tfa_secret: Secret.special(Special::Kept),
+        status: Text as AccountStatus.most(SHORT).default(Text("active")),
+        role: ToOne(&ROLES),
+        token: Secret.special(Special::Token).most(SHORT),
+        last_access: Timestamp.special(Special::Kept),
+        last_page: Text.most(2048),
+        provider: Text.most(SHORT).default(Text(DEFAULT_PROVIDER)),
+        external_identifier: Text.most(SHORT),
+        auth_data: Json.most(SMALL_DOCUMENT),
+        email_notifications: Boolean.default(Boolean(true)),
+        appearance: Text.most(SHORT),
+        theme_dark: Text.most(SHORT),
+        theme_light: Text.most(SHORT),
+        theme_light_overrides: Json.most(SMALL_DOCUMENT),
+        theme_dark_overrides: Json.most(SMALL_DOCUMENT),
+        text_direction: Text.most(SHORT).default(Text("auto")),
+        policies: ToMany(&ACCESS, access::user.field()).owns(),
+    }
+}
 
-/// Accounts.
-pub static USERS: Collection = Collection {
-    name: "directus_users",
-    fields: &USER_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Items,
-};
+collection! {
+    /// Named groups of accounts, nested by `parent`.
+    ROLES, roles: "directus_roles", System, Items {
+        id: Uuid,
+        name: Text.required().line(SHORT),
+        icon: Text.most(SHORT).default(Text("supervised_user_circle")),
+        description: Text.most(SENTENCES),
+        parent: ToOne(&ROLES),
+        children: ToMany(&ROLES, roles::parent.field()),
+        policies: ToMany(&ACCESS, access::role.field()).owns(),
+        users: ToMany(&USERS, users::role.field()),
+    }
+}
 
-static USER_FIELDS: [Field; 28] = numbered([
-    field("id", Kind::Uuid),
-    field("first_name", Kind::Text).line(SHORT),
-    field("last_name", Kind::Text).line(SHORT),
-    field("email", Kind::Text).most(254),
-    field("password", Kind::Secret).special(Special::Password).most(1024),
-    field("location", Kind::Text).line(SHORT),
-    field("title", Kind::Text).line(SHORT),
-    field("description", Kind::Text).most(SENTENCES),
-    field("tags", Kind::Json).most(SENTENCES),
-    field("avatar", Kind::Text).most(SHORT),
-    field("language", Kind::Text).most(SHORT),
-    field("tfa_secret", Kind::Secret).special(Special::Kept),
-    field("status", Kind::Text).most(SHORT),
-    field("role", Kind::ToOne(&ROLES)),
-    field("token", Kind::Secret).special(Special::Token).most(SHORT),
-    field("last_access", Kind::Timestamp).special(Special::Kept),
-    field("last_page", Kind::Text).most(2048),
-    field("provider", Kind::Text).most(SHORT),
-    field("external_identifier", Kind::Text).most(SHORT),
-    field("auth_data", Kind::Json).most(SMALL_DOCUMENT),
-    field("email_notifications", Kind::Boolean),
-    field("appearance", Kind::Text).most(SHORT),
-    field("theme_dark", Kind::Text).most(SHORT),
-    field("theme_light", Kind::Text).most(SHORT),
-    field("theme_light_overrides", Kind::Json).most(SMALL_DOCUMENT),
-    field("theme_dark_overrides", Kind::Json).most(SMALL_DOCUMENT),
-    field("text_direction", Kind::Text).most(SHORT),
-    field("policies", Kind::ToMany(&ACCESS, "user")).owns(),
-]);
+collection! {
+    /// Sets of permissions.
+    POLICIES, policies: "directus_policies", System, Items {
+        id: Uuid,
+        name: Text.required().line(SHORT),
+        icon: Text.most(SHORT).default(Text("badge")),
+        description: Text.most(SENTENCES),
+        ip_access: Json.most(DOCUMENT).texts(),
+        enforce_tfa: Boolean.default(Boolean(false)),
+        admin_access: Boolean.default(Boolean(false)),
+        app_access: Boolean.default(Boolean(false)),
+        permissions: ToMany(&PERMISSIONS, permissions::policy.field()).owns(),
+        users: ToMany(&ACCESS, access::policy.field()).owns(),
+        roles: ToMany(&ACCESS, access::policy.field()).owns(),
+    }
+}
 
-/// Named groups of accounts, nested by `parent`.
-pub static ROLES: Collection = Collection {
-    name: "directus_roles",
-    fields: &ROLE_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Items,
-};
+collection! {
+    /// Assignments of policies to a user, a role or, with neither, the public.
+    ACCESS, access: "directus_access", System, Items {
+        id: Uuid,
+        role: ToOne(&ROLES).on_delete(OnDelete::Cascade),
+        user: ToOne(&USERS).on_delete(OnDelete::Cascade),
+        policy: ToOne(&POLICIES).required().on_delete(OnDelete::Cascade),
+        sort: Integer,
+    }
+}
 
-static ROLE_FIELDS: [Field; 8] = numbered([
-    field("id", Kind::Uuid),
-    field("name", Kind::Text).required().line(SHORT),
-    field("icon", Kind::Text).most(SHORT),
-    field("description", Kind::Text).most(SENTENCES),
-    field("parent", Kind::ToOne(&ROLES)),
-    field("children", Kind::ToMany(&ROLES, "parent")),
-    field("policies", Kind::ToMany(&ACCESS, "role")).owns(),
-    field("users", Kind::ToMany(&USERS, "role")),
-]);
+collection! {
+    /// The permissions of policies.
+    PERMISSIONS, permissions: "directus_permissions", System, Items {
+        id: Integer,
+        collection: Text.required().most(SHORT),
+        action: Text as Action.required().most(SHORT),
+        permissions: Json.most(DOCUMENT).object(),
+        validation: Json.most(DOCUMENT).object(),
+        presets: Json.most(DOCUMENT).object(),
+        fields: Json.most(DOCUMENT).texts(),
+        policy: ToOne(&POLICIES).required().on_delete(OnDelete::Cascade),
+    }
+}
 
-/// Sets of permissions.
-pub static POLICIES: Collection = Collection {
-    name: "directus_policies",
-    fields: &POLICY_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Items,
-};
+collection! {
+    /// Settings that an operator changes at runtime.
+    SETTINGS, settings: "directus_settings", System, Single {
+        id: Integer,
+        project_name: Text.line(SHORT),
+        project_descriptor: Text.line(SHORT),
+        project_url: Text.most(2048),
+        project_color: Text.required().most(SHORT),
+        default_language: Text.required().most(SHORT),
+        default_appearance: Text.required().most(SHORT),
+        public_note: Text.most(SENTENCES),
+        auth_login_attempts: Integer,
+        auth_password_policy: Text.most(1000),
+        public_registration: Boolean.required(),
+        public_registration_verify_email: Boolean.required(),
+        public_registration_role: ToOne(&ROLES),
+        public_registration_email_filter: Json.most(DOCUMENT),
+    }
+}
 
-static POLICY_FIELDS: [Field; 11] = numbered([
-    field("id", Kind::Uuid),
-    field("name", Kind::Text).required().line(SHORT),
-    field("icon", Kind::Text).most(SHORT),
-    field("description", Kind::Text).most(SENTENCES),
-    field("ip_access", Kind::Json).most(DOCUMENT),
-    field("enforce_tfa", Kind::Boolean),
-    field("admin_access", Kind::Boolean),
-    field("app_access", Kind::Boolean),
-    field("permissions", Kind::ToMany(&PERMISSIONS, "policy")).owns(),
-    field("users", Kind::ToMany(&ACCESS, "policy")).owns(),
-    field("roles", Kind::ToMany(&ACCESS, "policy")).owns(),
-]);
+collection! {
+    /// Sign-ins: one row for each chain of refresh tokens.
+    SESSIONS, sessions: "directus_sessions", Internal, Items {
+        id: Uuid,
+        user: ToOne(&USERS).on_delete(OnDelete::Cascade),
+        mode: Text as SessionMode,
+        seed: Secret,
+        generation: Integer,
+        date_created: Timestamp,
+        date_rotated: Timestamp,
+        expires: Timestamp,
+        ip: Text,
+        user_agent: Text,
+    }
+}
 
-/// Assignments of policies to a user, a role or, with neither, the public.
-pub static ACCESS: Collection = Collection {
-    name: "directus_access",
-    fields: &ACCESS_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Items,
-};
+collection! {
+    /// State of second factors: one row per account that has one, under the account's key.
+    SECOND_FACTORS, second_factors: "chinwag_second_factors", Internal, Items {
+        id: ToOne(&USERS).on_delete(OnDelete::Cascade),
+        step: Integer,
+        recovery_codes: Secret,
+    }
+}
 
-static ACCESS_FIELDS: [Field; 5] = numbered([
-    field("id", Kind::Uuid),
-    field("role", Kind::ToOne(&ROLES)).on_delete(OnDelete::Cascade),
-    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
-    field("policy", Kind::ToOne(&POLICIES)).required().on_delete(OnDelete::Cascade),
-    field("sort", Kind::Integer),
-]);
-
-/// The permissions of policies.
-pub static PERMISSIONS: Collection = Collection {
-    name: "directus_permissions",
-    fields: &PERMISSION_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Items,
-};
-
-static PERMISSION_FIELDS: [Field; 8] = numbered([
-    field("id", Kind::Integer),
-    field("collection", Kind::Text).required().most(SHORT),
-    field("action", Kind::Text).required().most(SHORT),
-    field("permissions", Kind::Json).most(DOCUMENT),
-    field("validation", Kind::Json).most(DOCUMENT),
-    field("presets", Kind::Json).most(DOCUMENT),
-    field("fields", Kind::Json).most(DOCUMENT),
-    field("policy", Kind::ToOne(&POLICIES)).required().on_delete(OnDelete::Cascade),
-]);
-
-/// Settings that an operator changes at runtime.
-pub static SETTINGS: Collection = Collection {
-    name: "directus_settings",
-    fields: &SETTING_FIELDS,
-    exposure: Exposure::System,
-    kind: CollectionKind::Single,
-};
-
-static SETTING_FIELDS: [Field; 14] = numbered([
-    field("id", Kind::Integer),
-    field("project_name", Kind::Text).line(SHORT),
-    field("project_descriptor", Kind::Text).line(SHORT),
-    field("project_url", Kind::Text).most(2048),
-    field("project_color", Kind::Text).required().most(SHORT),
-    field("default_language", Kind::Text).required().most(SHORT),
-    field("default_appearance", Kind::Text).required().most(SHORT),
-    field("public_note", Kind::Text).most(SENTENCES),
-    field("auth_login_attempts", Kind::Integer),
-    field("auth_password_policy", Kind::Text).most(1000),
-    field("public_registration", Kind::Boolean).required(),
-    field("public_registration_verify_email", Kind::Boolean).required(),
-    field("public_registration_role", Kind::ToOne(&ROLES)),
-    field("public_registration_email_filter", Kind::Json).most(DOCUMENT),
-]);
-
-/// Sign-ins: one row for each chain of refresh tokens.
-pub static SESSIONS: Collection = Collection {
-    name: "directus_sessions",
-    fields: &SESSION_FIELDS,
-    exposure: Exposure::Internal,
-    kind: CollectionKind::Items,
-};
-
-static SESSION_FIELDS: [Field; 10] = numbered([
-    field("id", Kind::Uuid),
-    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
-    field("mode", Kind::Text),
-    field("seed", Kind::Secret),
-    field("generation", Kind::Integer),
-    field("date_created", Kind::Timestamp),
-    field("date_rotated", Kind::Timestamp),
-    field("expires", Kind::Timestamp),
-    field("ip", Kind::Text),
-    field("user_agent", Kind::Text),
-]);
-
-/// State of second factors: one row per account that has one, under the account's key.
-pub static SECOND_FACTORS: Collection = Collection {
-    name: "chinwag_second_factors",
-    fields: &SECOND_FACTOR_FIELDS,
-    exposure: Exposure::Internal,
-    kind: CollectionKind::Items,
-};
-
-static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
-    field("id", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
-    field("step", Kind::Integer),
-    field("recovery_codes", Kind::Secret),
-]);
-
-/// Mail in the send queue or sent recently, a row each.
-pub static MAILS: Collection = Collection {
-    name: "chinwag_mails",
-    fields: &MAIL_FIELDS,
-    exposure: Exposure::Internal,
-    kind: CollectionKind::Items,
-};
-
-static MAIL_FIELDS: [Field; 8] = numbered([
-    field("id", Kind::Uuid),
-    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
-    field("kind", Kind::Text),
-    field("url", Kind::Text),
-    field("expires", Kind::Timestamp),
-    field("attempts", Kind::Integer),
-    field("date_created", Kind::Timestamp),
-    field("date_next", Kind::Timestamp),
-]);
+collection! {
+    /// Mail in the send queue or sent recently, a row each.
+    MAILS, mails: "chinwag_mails", Internal, Items {
+        id: Uuid,
+        user: ToOne(&USERS).on_delete(OnDelete::Cascade),
+        kind: Text as MailKind,
+        url: Text,
+        expires: Timestamp,
+        attempts: Integer,
+        date_created: Timestamp,
+        date_next: Timestamp,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -321,7 +278,8 @@ mod tests {
         for collection in COLLECTIONS {
             for field in collection.fields {
                 if let Kind::ToMany(other, back) = field.kind {
-                    assert_eq!(other.require(back).target(), Some(collection), "{field:?}");
+                    assert_eq!(back.target(), Some(collection), "{field:?}");
+                    assert!(other.fields.contains(back), "{field:?}");
                 }
             }
         }

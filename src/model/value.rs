@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::model::collection::DefaultValue;
 
 /// The value of one field of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,6 +124,16 @@ impl From<Option<Uuid>> for Value {
     }
 }
 
+impl From<DefaultValue> for Value {
+    fn from(value: DefaultValue) -> Self {
+        match value {
+            DefaultValue::Null => Self::Null,
+            DefaultValue::Boolean(flag) => Self::Boolean(flag),
+            DefaultValue::Text(text) => Self::text(text),
+        }
+    }
+}
+
 impl From<Key> for Value {
     fn from(key: Key) -> Self {
         match key {
@@ -139,6 +150,12 @@ pub enum Key {
     Integer(i64),
     /// Of all other collections.
     Uuid(Uuid),
+}
+
+impl From<Uuid> for Key {
+    fn from(id: Uuid) -> Self {
+        Self::Uuid(id)
+    }
 }
 
 impl fmt::Display for Key {

@@ -1,5 +1,6 @@
 //! `aggregate` and `groupBy`: aggregated values instead of the items.
 
+use crate::model::named::named;
 use crate::query::Term;
 use crate::query::term::Name;
 
@@ -41,63 +42,27 @@ pub enum TotalsKey {
     Total(usize),
 }
 
-/// Aggregate functions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Number of values that are not null.
-    Count,
-    /// Number of distinct values.
-    CountDistinct,
-    /// Number of items.
-    CountAll,
-    /// Sum of the values.
-    Sum,
-    /// Sum of the distinct values.
-    SumDistinct,
-    /// Average of the values.
-    Avg,
-    /// Average of the distinct values.
-    AvgDistinct,
-    /// The minimum.
-    Min,
-    /// The maximum.
-    Max,
-}
-
-impl Operation {
-    /// All functions.
-    pub const ALL: [Self; 9] = [
-        Self::Count,
-        Self::CountDistinct,
-        Self::CountAll,
-        Self::Sum,
-        Self::SumDistinct,
-        Self::Avg,
-        Self::AvgDistinct,
-        Self::Min,
-        Self::Max,
-    ];
-
-    /// Returns the name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::CountDistinct => "countDistinct",
-            Self::CountAll => "countAll",
-            Self::Sum => "sum",
-            Self::SumDistinct => "sumDistinct",
-            Self::Avg => "avg",
-            Self::AvgDistinct => "avgDistinct",
-            Self::Min => "min",
-            Self::Max => "max",
-        }
-    }
-
-    /// Returns the function with this name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operation| operation.name() == name)
+named! {
+    /// Aggregate functions.
+    pub enum Operation {
+        /// Number of values that are not null.
+        Count = "count",
+        /// Number of distinct values.
+        CountDistinct = "countDistinct",
+        /// Number of items.
+        CountAll = "countAll",
+        /// Sum of the values.
+        Sum = "sum",
+        /// Sum of the distinct values.
+        SumDistinct = "sumDistinct",
+        /// Average of the values.
+        Avg = "avg",
+        /// Average of the distinct values.
+        AvgDistinct = "avgDistinct",
+        /// The minimum.
+        Min = "min",
+        /// The maximum.
+        Max = "max",
     }
 }
 

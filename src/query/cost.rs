@@ -46,18 +46,19 @@ mod tests {
     use super::*;
     use crate::model::Value;
     use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
 
     #[test]
     fn filter_cost_grows_with_the_work_of_its_tests() {
         let number = |test| Filter::Field(MESSAGES.key(), test);
         let text = |position| {
             let (text, ignore_case, negated) = ("x".to_owned(), true, false);
-            let content = MESSAGES.require("content");
+            let content = messages::content.field();
             Filter::Field(content, Test::Text { position, text, ignore_case, negated })
         };
         let values = vec![Value::Integer(1); 5];
-        let behind = Box::new(Filter::Field(USERS.require("first_name"), Test::Nnull));
+        let behind = Box::new(Filter::Field(&users::first_name, Test::Nnull));
 
         assert_eq!(Filter::everything().cost(), 0);
         assert_eq!(number(Test::Null).cost(), 1);
@@ -66,7 +67,7 @@ mod tests {
         assert_eq!(text(TextPosition::Anywhere).cost(), ANYWHERE);
         let both = Filter::Or(vec![number(Test::Null), text(TextPosition::Anywhere)]);
         assert_eq!(both.cost(), 1 + ANYWHERE);
-        let related = Filter::Related(MESSAGES.require("user_created"), behind);
+        let related = Filter::Related(&messages::user_created, behind);
         assert_eq!(related.cost(), 2);
         assert!(!related.relations().lead_to_many());
     }

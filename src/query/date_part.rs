@@ -5,62 +5,31 @@
 //! computes the same in SQL.
 
 use crate::clock::Timestamp;
+use crate::model::named::named;
 
-/// A part of a timestamp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DatePart {
-    /// The year.
-    Year,
-    /// The month, from 1.
-    Month,
-    /// The week of the year, from 0.
-    Week,
-    /// The day of the month, from 1.
-    Day,
-    /// The day of the week, from 0 for Sunday.
-    Weekday,
-    /// The hour of the day, from 0.
-    Hour,
-    /// The minute of the hour, from 0.
-    Minute,
-    /// The second of the minute, from 0.
-    Second,
+named! {
+    /// A part of a timestamp.
+    pub enum DatePart {
+        /// The year.
+        Year = "year",
+        /// The month, from 1.
+        Month = "month",
+        /// The week of the year, from 0.
+        Week = "week",
+        /// The day of the month, from 1.
+        Day = "day",
+        /// The day of the week, from 0 for Sunday.
+        Weekday = "weekday",
+        /// The hour of the day, from 0.
+        Hour = "hour",
+        /// The minute of the hour, from 0.
+        Minute = "minute",
+        /// The second of the minute, from 0.
+        Second = "second",
+    }
 }
 
 impl DatePart {
-    /// All parts.
-    pub const ALL: [Self; 8] = [
-        Self::Year,
-        Self::Month,
-        Self::Week,
-        Self::Day,
-        Self::Weekday,
-        Self::Hour,
-        Self::Minute,
-        Self::Second,
-    ];
-
-    /// Returns the name of the function on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Year => "year",
-            Self::Month => "month",
-            Self::Week => "week",
-            Self::Day => "day",
-            Self::Weekday => "weekday",
-            Self::Hour => "hour",
-            Self::Minute => "minute",
-            Self::Second => "second",
-        }
-    }
-
-    /// Returns the part with this name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.name() == name)
-    }
-
     /// Returns this part of a timestamp; `None` outside the calendar.
     #[must_use]
     pub fn of(self, at: Timestamp) -> Option<i64> {

@@ -4,7 +4,10 @@
 //! in SQL, null matches only `Null`, `Nnull: false` and `Empty`, and no negated test. A relation
 //! that is null or dangling is treated as in a left join: see [`Filter::fits_absence`].
 
+use crate::model::Column;
 use crate::model::Field;
+use crate::model::IntoValue;
+use crate::model::Row;
 use crate::model::Value;
 use crate::query::DatePart;
 
@@ -84,6 +87,17 @@ pub enum TextPosition {
     Anywhere,
 }
 
+impl Test {
+    /// Returns the test for a value, which may be null.
+    #[must_use]
+    pub fn is(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            value => Self::Eq(value),
+        }
+    }
+}
+
 impl Filter {
     /// Returns the filter that matches everything.
     #[must_use]
@@ -95,6 +109,18 @@ impl Filter {
     #[must_use]
     pub const fn nothing() -> Self {
         Self::Or(Vec::new())
+    }
+
+    /// Returns the filter that matches a value of a column, which may be null.
+    #[must_use]
+    pub fn equals<T: ?Sized>(column: &Column<T>, value: impl IntoValue<T>) -> Self {
+        Self::Field(column.field(), Test::is(value.into_value()))
+    }
+
+    /// Returns the filter that matches an item as long as these fields have the values of `row`.
+    #[must_use]
+    pub fn unchanged<const N: usize>(row: &Row, fields: [&'static Field; N]) -> Self {
+        Self::And(fields.map(|field| Self::Field(field, Test::is(row[field].clone()))).into())
     }
 
     /// Returns whether this matches everything.
@@ -187,10 +213,11 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
 
     fn content() -> Filter {
-        Filter::Field(MESSAGES.require("content"), Test::Nnull)
+        Filter::Field(&messages::content, Test::Nnull)
     }
 
     #[test]
@@ -208,8 +235,8 @@ mod tests {
 
     #[test]
     fn fields_of_other_items_are_left_out() {
-        let author = MESSAGES.require("user_created");
-        let email = Filter::Field(USERS.require("email"), Test::Null);
+        let author = messages::user_created.field();
+        let email = Filter::Field(&users::email, Test::Null);
         let filter = Filter::And(vec![
             Filter::Or(vec![content()]),
             Filter::Related(author, Box::new(email)),
@@ -218,6 +245,6 @@ mod tests {
 
         let mut fields = Vec::new();
         filter.visit_fields(&mut |field| fields.push(field));
-        assert_eq!(fields, [MESSAGES.require("content"), author, MESSAGES.key()]);
+        assert_eq!(fields, [messages::content.field(), author, MESSAGES.key()]);
     }
 }

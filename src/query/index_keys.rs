@@ -61,17 +61,18 @@ impl Filter {
 mod tests {
     use uuid::Uuid;
 
-    use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
 
     use super::*;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
 
     fn author() -> &'static Field {
-        MESSAGES.require("user_created")
+        &messages::user_created
     }
 
     fn content() -> &'static Field {
-        MESSAGES.require("content")
+        &messages::content
     }
 
     fn user(id: u128) -> Value {
@@ -129,7 +130,7 @@ mod tests {
     fn a_related_key_is_treated_as_the_relation_itself() {
         let behind = |filter| Filter::Related(author(), Box::new(filter));
         let id = Filter::Field(USERS.key(), Test::Eq(user(1)));
-        let name = Filter::Field(USERS.require("first_name"), Test::Eq(Value::text("Ann")));
+        let name = Filter::Field(&users::first_name, Test::Eq(Value::text("Ann")));
 
         let both = behind(Filter::And(vec![name.clone(), id]));
 

@@ -105,11 +105,13 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::model::Key;
     use crate::model::Row;
     use crate::model::schema::ACCESS;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
+    use crate::model::schema::access;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
     use crate::query::DatePart;
 
     fn at(millis: i64) -> Value {
@@ -272,9 +274,9 @@ mod tests {
 
     #[test]
     fn and_and_or_groups_are_evaluated() {
-        let record = Record::from(Row::empty(&MESSAGES).with("id", Key::Integer(5)));
-        let yes = || Filter::Field(MESSAGES.require("id"), Test::Nnull);
-        let no = || Filter::Field(MESSAGES.require("id"), Test::Null);
+        let record = Record::from(Row::empty(&MESSAGES).with(&messages::id, 5));
+        let yes = || Filter::Field(&messages::id, Test::Nnull);
+        let no = || Filter::Field(&messages::id, Test::Null);
         for (filter, expected) in [
             (Filter::everything(), true),
             (Filter::nothing(), false),
@@ -291,14 +293,14 @@ mod tests {
 
     #[test]
     fn a_filter_matches_the_related_item() {
-        let author = MESSAGES.require("user_created");
-        let behind = |test| {
-            Filter::Related(author, Box::new(Filter::Field(USERS.require("first_name"), test)))
-        };
+        let author = messages::user_created.field();
+        let behind =
+            |test| Filter::Related(author, Box::new(Filter::Field(&users::first_name, test)));
         let id = Uuid::from_u128(1);
-        let mut bob = Row::empty(&USERS).with("id", Some(id));
-        bob.set(USERS.require("first_name"), Value::text("Bob"));
-        let message = || Record::from(Row::empty(&MESSAGES).with("user_created", Some(id)));
+        let mut bob = Row::empty(&USERS).with(&users::id, Some(id));
+        bob.set(&users::first_name, Value::text("Bob"));
+        let message =
+            || Record::from(Row::empty(&MESSAGES).with(&messages::user_created, Some(id)));
         let mut attached = message();
         attached.attach(author, Related::One(Some(Box::new(Record::from(bob)))));
         let mut gone = message();
@@ -318,7 +320,7 @@ mod tests {
 
     #[test]
     fn date_parts_can_be_filtered() {
-        let created = MESSAGES.require("date_created");
+        let created = messages::date_created.field();
         let record = |millis| {
             let mut row = Row::empty(&MESSAGES);
             row.set(created, at(millis));
@@ -334,8 +336,8 @@ mod tests {
 
     #[test]
     fn some_and_none_match_list_items() {
-        let policies = USERS.require("policies");
-        let sorted = ACCESS.require("sort");
+        let policies = users::policies.field();
+        let sorted = access::sort.field();
         let first = || Box::new(Filter::Field(sorted, Test::Eq(Value::Integer(1))));
         let user = |places: &[i64]| {
             let mut user = Record::from(Row::empty(&USERS));

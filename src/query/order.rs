@@ -69,6 +69,7 @@ mod tests {
     use crate::model::Key;
     use crate::model::Row;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
     use crate::query::Environment;
     use crate::query::Limits;
     use crate::query::Query;
@@ -79,8 +80,8 @@ mod tests {
         let records: Vec<Record> = (1..)
             .zip(contents)
             .map(|(id, content)| {
-                let row = Row::empty(&MESSAGES).with("id", Key::Integer(id));
-                Record::from(row.with("content", content.map_or(Value::Null, Value::text)))
+                let row = Row::empty(&MESSAGES).with(&messages::id, id);
+                Record::from(row.with(&messages::content, content))
             })
             .collect();
         for (order, expected) in [

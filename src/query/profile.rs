@@ -53,8 +53,10 @@ fn is_plain(collection: &'static Collection, path: &str) -> bool {
 
 /// Returns the value at a path, in the form in which a client would write it.
 fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
-    let Some((name, rest)) = path.split_once('.') else {
-        return match row.value(path) {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let field = row.collection().field(name)?;
+    let Some(rest) = rest else {
+        return match &row[field] {
             Value::Null | Value::Json(_) => None,
             Value::Boolean(flag) => Some(flag.to_string()),
             Value::Integer(number) => Some(number.to_string()),
@@ -63,8 +65,8 @@ fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
             Value::Timestamp(at) => Some(at.to_string()),
         };
     };
-    let target = row.collection().field(name)?.target()?;
-    let key = row.value(name).as_key()?;
+    let target = field.target()?;
+    let key = row[field].as_key()?;
     let known = if *target == schema::ROLES {
         &*actor.profile.roles
     } else if *target == schema::USERS {
@@ -79,7 +81,7 @@ fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
 /// Returns the row of the actor's own role. The roles are in order, nearest first.
 fn own_role(actor: &Actor) -> &[Arc<Row>] {
     let roles = &actor.profile.roles;
-    let is_own = |row: &&Arc<Row>| row.value("id").as_uuid() == actor.role;
+    let is_own = |row: &&Arc<Row>| row.get(&schema::roles::id) == actor.role;
     match roles.first().filter(is_own) {
         Some(_) => &roles[..1],
         None => &[],
@@ -91,13 +93,16 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::model::Column;
     use crate::model::actor::Profile;
     use crate::model::schema::POLICIES;
     use crate::model::schema::ROLES;
     use crate::model::schema::USERS;
 
-    fn row(collection: &'static Collection, id: u128, name: &str, text: &str) -> Row {
-        Row::empty(collection).with("id", Some(Uuid::from_u128(id))).with(name, Value::text(text))
+    fn row(collection: &'static Collection, id: u128, name: &Column<str>, text: &str) -> Row {
+        let mut row = Row::empty(collection).with(name, text);
+        row.set(collection.key(), Value::Uuid(Uuid::from_u128(id)));
+        row
     }
 
     fn alice() -> Actor {
@@ -107,17 +112,18 @@ mod tests {
             role: Some(role),
             profile: Profile {
                 user: Some(Arc::new(
-                    row(&USERS, 1, "first_name", "Alice")
-                        .with("role", Some(role))
-                        .with("password", Value::text("hash")),
+                    row(&USERS, 1, &schema::users::first_name, "Alice")
+                        .with(&schema::users::role, Some(role))
+                        .with(&schema::users::password, "hash"),
                 )),
                 roles: [
-                    row(&ROLES, 2, "name", "Member").with("parent", Some(above)),
-                    row(&ROLES, 3, "name", "Everybody"),
+                    row(&ROLES, 2, &schema::roles::name, "Member")
+                        .with(&schema::roles::parent, Some(above)),
+                    row(&ROLES, 3, &schema::roles::name, "Everybody"),
                 ]
                 .map(Arc::new)
                 .into(),
-                policies: [Arc::new(row(&POLICIES, 4, "name", "Chat"))].into(),
+                policies: [Arc::new(row(&POLICIES, 4, &schema::policies::name, "Chat"))].into(),
                 address: None,
             },
             ..Actor::denied()

@@ -65,6 +65,8 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::ROLES;
     use crate::model::schema::USERS;
+    use crate::model::schema::messages;
+    use crate::model::schema::users;
     use crate::query::Test;
 
     fn related(field: &'static Field, behind: Filter) -> Filter {
@@ -73,11 +75,11 @@ mod tests {
 
     #[test]
     fn relations_of_all_parts_form_one_tree() {
-        let author = MESSAGES.require("user_created");
-        let editor = MESSAGES.require("user_updated");
-        let role = USERS.require("role");
+        let author = messages::user_created.field();
+        let editor = messages::user_updated.field();
+        let role = users::role.field();
         let named = |collection: &'static Collection, field| {
-            Filter::Field(collection.require(field), Test::Nnull)
+            Filter::Field(collection.field(field).unwrap(), Test::Nnull)
         };
 
         let filter = Filter::And(vec![

@@ -186,12 +186,15 @@ mod tests {
     use crate::model::Row;
     use crate::model::Value;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
     use crate::query::Test;
 
     fn rule(filter: Filter, fields: &[&str]) -> Rule {
         let fields = match fields {
             ["*"] => RuleFields::All,
-            names => RuleFields::Some(names.iter().map(|name| MESSAGES.require(name)).collect()),
+            names => {
+                RuleFields::Some(names.iter().map(|name| MESSAGES.field(name).unwrap()).collect())
+            }
         };
         Rule { filter, fields, validation: None, presets: None }
     }
@@ -201,7 +204,7 @@ mod tests {
     }
 
     fn message(id: i64) -> Record {
-        Record::from(Row::empty(&MESSAGES).with("id", Value::Integer(id)))
+        Record::from(Row::empty(&MESSAGES).with(&messages::id, id))
     }
 
     fn scope(rules: Vec<Rule>) -> Scope {
@@ -212,19 +215,19 @@ mod tests {
     fn fields_may_come_from_different_rules() {
         let scope =
             scope(vec![rule(Filter::everything(), &["id"]), rule(first(), &["id", "content"])]);
-        let content = MESSAGES.require("content");
+        let content = messages::content.field();
 
         assert!(scope.filter_for(&[MESSAGES.key()]).unwrap().is_everything());
         let both = scope.filter_for(&[MESSAGES.key(), content]).unwrap();
         assert!(both.matches(&message(1)) && !both.matches(&message(2)));
-        assert!(scope.filter_for(&[MESSAGES.require("date_created")]).is_none());
+        assert!(scope.filter_for(&[&messages::date_created]).is_none());
     }
 
     #[test]
     fn a_field_is_shown_only_on_items_its_rule_covers() {
         let scope =
             scope(vec![rule(Filter::everything(), &["id"]), rule(first(), &["id", "content"])]);
-        let content = MESSAGES.require("content");
+        let content = messages::content.field();
 
         assert!(scope.varies());
         assert!(scope.shows(&message(1), content));

@@ -38,14 +38,15 @@ mod tests {
     use crate::model::Record;
     use crate::model::Row;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
 
     #[test]
     fn a_search_matches_texts_numbers_and_keys() {
         let author = Uuid::from_u128(0xabc);
         let message = Row::empty(&MESSAGES)
-            .with("id", Value::Integer(42))
-            .with("content", Value::text("A Needle in hay 100%"))
-            .with("user_created", Some(author));
+            .with(&messages::id, 42)
+            .with(&messages::content, "A Needle in hay 100%")
+            .with(&messages::user_created, Some(author));
         let message = Record::from(message);
         for (text, is_found) in [
             ("needle", true),
@@ -62,7 +63,7 @@ mod tests {
             let filter = filter(text, MESSAGES.columns());
             assert_eq!(filter.matches(&message), is_found, "{text}");
         }
-        assert!(!filter("needle", [MESSAGES.require("id")]).matches(&message));
+        assert!(!filter("needle", [messages::id.field()]).matches(&message));
         assert!(!filter("needle", []).matches(&message));
     }
 }

@@ -21,6 +21,8 @@ use crate::model::history::LOGIN;
 use crate::model::schema::COLLECTIONS;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::sessions;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -127,18 +129,9 @@ fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
     let (action, at) = (event.action.name(), event.at.millis());
     if *event.collection == SESSIONS {
         let session = change.after.as_ref().filter(|_| event.action == EventAction::Create)?;
-        let text = |name| session.value(name).as_text();
-        let user = session.value("user").as_uuid()?.to_string();
-        return Some(json!([
-            id,
-            LOGIN,
-            user,
-            at,
-            USERS.name,
-            user,
-            text("ip"),
-            text("user_agent")
-        ]));
+        let user = session.get(&sessions::user)?.to_string();
+        let (ip, agent) = (session.get(&sessions::ip), session.get(&sessions::user_agent));
+        return Some(json!([id, LOGIN, user, at, USERS.name, user, ip, agent]));
     }
     if event.collection.exposure == Exposure::Internal {
         return None;
@@ -156,10 +149,10 @@ fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
 fn is_access_alone(before: &Row, after: &Row) -> bool {
     let collection = before.collection();
     *collection == USERS
-        && before.value("last_access") != after.value("last_access")
+        && before.get(&users::last_access) != after.get(&users::last_access)
         && collection
             .columns()
-            .all(|field| field.name == "last_access" || before[field] == after[field])
+            .all(|field| *field == users::last_access || before[field] == after[field])
 }
 
 #[cfg(test)]
@@ -197,14 +190,15 @@ mod tests {
     }
 
     fn newest(collection: &'static Collection, field: &str) -> Select {
-        let field = collection.require(field);
+        let field = collection.field(field).unwrap();
         let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
         Select { sort, limit: Some(100), ..Select::default() }
     }
 
     fn of_item(collection: &'static Collection) -> Select {
-        let is =
-            |name, value| Filter::Field(collection.require(name), Test::Eq(Value::text(value)));
+        let is = |name, value| {
+            Filter::Field(collection.field(name).unwrap(), Test::Eq(Value::text(value)))
+        };
         let filter = is("collection", "messages").and(is("item", "5"));
         Select { filter, limit: Some(100), ..Select::default() }
     }

@@ -11,8 +11,15 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::model::Field;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::schema::access;
+use crate::model::schema::mails;
+use crate::model::schema::messages;
+use crate::model::schema::second_factors;
+use crate::model::schema::sessions;
+use crate::model::schema::users;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::event_log;
@@ -96,11 +103,20 @@ impl Store {
     }
 }
 
+/// The fields that make a row one about an account.
+static ABOUT: [&Field; 6] = [
+    users::id.field(),
+    second_factors::id.field(),
+    sessions::user.field(),
+    access::user.field(),
+    mails::user.field(),
+    messages::user_created.field(),
+];
+
 fn is_about(row: &Row, user: Uuid) -> bool {
-    let names = |field: &&str| {
-        row.collection().field(field).is_some_and(|field| row[field] == Value::Uuid(user))
-    };
-    ["id", "user", "user_created"].iter().any(names)
+    row.collection()
+        .columns()
+        .any(|field| ABOUT.contains(&field) && row[field] == Value::Uuid(user))
 }
 
 /// Erases an account from the events in `(after, to]`. Their actions, keys and dates stay.

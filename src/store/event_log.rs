@@ -310,10 +310,10 @@ mod tests {
             for author in [None, Some(alice), Some(bob)] {
                 for date in [AT, Timestamp::from_millis(1)] {
                     let row = Row::empty(&MESSAGES)
-                        .with("id", KEY)
-                        .with("content", Value::text("hello"))
-                        .with("date_created", Value::Timestamp(date))
-                        .with("user_created", author.map_or(Value::Null, Value::Uuid));
+                        .with(&schema::messages::id, Value::from(KEY))
+                        .with(&schema::messages::content, "hello")
+                        .with(&schema::messages::date_created, date)
+                        .with(&schema::messages::user_created, author);
                     let packed = packed(&row, actor);
                     assert_eq!(unpacked(&packed, actor), row, "{packed}");
                     if actor == author && date == AT {
@@ -328,7 +328,7 @@ mod tests {
     fn a_row_with_a_key_has_no_implied_values() {
         let whole = json!([{"id": 7, "content": "hello", "date_created": AT.to_string()}]);
         let row = unpacked(&whole, Some(Uuid::from_u128(1)));
-        assert!(row[MESSAGES.require("user_created")].is_null());
-        assert_eq!(row[MESSAGES.require("content")], Value::text("hello"));
+        assert!(row.get(&schema::messages::user_created).is_none());
+        assert_eq!(row.get(&schema::messages::content), Some("hello"));
     }
 }

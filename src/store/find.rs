@@ -91,9 +91,9 @@ impl Store {
     pub async fn leading_nowhere(
         &self,
         collection: &'static Collection,
-        field: &str,
+        field: &'static Field,
     ) -> Result<Vec<Row>, StoreError> {
-        self.where_field(collection, collection.require(field), Test::Null).await
+        self.where_field(collection, field, Test::Null).await
     }
 
     /// Returns the number of items whose to-one relation `field` refers to this key.
@@ -142,9 +142,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_user_by_token(&self, digest: &str) -> Result<Option<Row>, StoreError> {
-        let field = schema::USERS.require("token");
         let test = Test::Eq(Value::text(digest));
-        Ok(self.where_field(&schema::USERS, field, test).await?.pop())
+        Ok(self.where_field(&schema::USERS, &schema::users::token, test).await?.pop())
     }
 
     /// Returns the account with this identifier at a provider, compared exactly.
@@ -156,10 +155,8 @@ impl Store {
         provider: &str,
         identifier: &str,
     ) -> Result<Option<Row>, StoreError> {
-        let is = |name: &str, text| {
-            Filter::Field(schema::USERS.require(name), Test::Eq(Value::text(text)))
-        };
-        let filter = is("provider", provider).and(is("external_identifier", identifier));
+        let filter = Filter::equals(&schema::users::provider, provider)
+            .and(Filter::equals(&schema::users::external_identifier, identifier));
         let mut connection = self.reserved().acquire().await?;
         let select = Select { filter, ..Select::default() };
         Ok(read(&mut connection, &schema::USERS, &select).await?.pop())
@@ -170,11 +167,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn read_sessions(&self, user: Uuid) -> Result<Vec<Row>, StoreError> {
-        let field = schema::SESSIONS.require("user");
-        let created = schema::SESSIONS.require("date_created");
+        let created = schema::sessions::date_created.field();
         let mut connection = self.reserved().acquire().await?;
         let select = Select {
-            filter: Filter::Field(field, Test::Eq(Value::Uuid(user))),
+            filter: Filter::equals(&schema::sessions::user, user),
             sort: vec![Sort { path: Vec::new(), field: created, part: None, descending: false }],
             ..Select::default()
         };
@@ -192,13 +188,12 @@ impl Store {
         now: Timestamp,
         but: usize,
     ) -> Result<Vec<Key>, StoreError> {
-        let field = |name| schema::SESSIONS.require(name);
-        let refreshed = field("date_rotated");
+        let refreshed = schema::sessions::date_rotated.field();
         let mut connection = self.reserved().acquire().await?;
         let select = Select {
             filter: Filter::And(vec![
-                Filter::Field(field("user"), Test::Eq(Value::Uuid(user))),
-                Filter::Field(field("expires"), Test::Gt(Value::Timestamp(now))),
+                Filter::equals(&schema::sessions::user, user),
+                Filter::Field(&schema::sessions::expires, Test::Gt(Value::Timestamp(now))),
             ]),
             sort: vec![Sort { path: Vec::new(), field: refreshed, part: None, descending: true }],
             offset: but as u64,

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::MAILS;
+use crate::model::schema::mails;
 use crate::query::Filter;
 use crate::query::Select;
 use crate::query::Sort;
@@ -20,7 +21,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn due_mails(&self, now: Timestamp, limit: u64) -> Result<Vec<Row>, StoreError> {
-        let next = MAILS.require("date_next");
+        let next = mails::date_next.field();
         let select = Select {
             filter: Filter::Field(next, Test::Lte(Value::Timestamp(now))),
             sort: vec![Sort { path: Vec::new(), field: next, part: None, descending: false }],

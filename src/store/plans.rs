@@ -167,7 +167,7 @@ async fn references_are_looked_up_by_index() {
     assert_eq!(asked, 12);
     for (collection, field) in [(&SESSIONS, "expires"), (&MESSAGES, "user_created")] {
         let test = Test::Lte(Value::Timestamp(Timestamp::from_millis(7)));
-        let filter = Filter::Field(collection.require(field), test);
+        let filter = Filter::Field(collection.field(field).unwrap(), test);
         let plan = plan(&mut connection, compile::some_rows(collection, &filter, 1000)).await;
 
         assert!(plan.starts_with("SEARCH t ") && !plan.contains("B-TREE"), "{plan}");

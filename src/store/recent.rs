@@ -18,6 +18,7 @@ use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::schema::MESSAGES;
+use crate::model::schema::messages;
 
 /// Maximum number of cached messages.
 pub(super) const ROWS_MAX: usize = 1000;
@@ -163,7 +164,7 @@ impl State {
 }
 
 fn place(row: &Row) -> Place {
-    (row.value("date_created").as_timestamp(), row.key())
+    (row.get(&messages::date_created), row.key())
 }
 
 #[cfg(test)]
@@ -172,13 +173,12 @@ mod tests {
 
     use super::*;
     use crate::model::Collection;
-    use crate::model::Value;
 
     fn message(id: i64, at: i64) -> Row {
         Row::empty(&MESSAGES)
-            .with("id", Value::Integer(id))
-            .with("date_created", Value::Timestamp(Timestamp::from_millis(at)))
-            .with("user_created", Value::Uuid(Uuid::from_u128(7)))
+            .with(&messages::id, id)
+            .with(&messages::date_created, Timestamp::from_millis(at))
+            .with(&messages::user_created, Uuid::from_u128(7))
     }
 
     fn event(
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn keys(rows: Option<Vec<Arc<Row>>>) -> Option<Vec<i64>> {
-        rows.map(|rows| rows.iter().filter_map(|row| row.value("id").as_integer()).collect())
+        rows.map(|rows| rows.iter().filter_map(|row| row.get(&messages::id)).collect())
     }
 
     #[test]
@@ -215,13 +215,13 @@ mod tests {
     fn an_update_keeps_the_order_and_a_delete_removes_the_message() {
         let recent =
             RecentMessages::of(vec![message(1, 1), message(2, 2), message(3, 3)], true, None);
-        let changed = message(2, 2).with("content", Value::text("new"));
+        let changed = message(2, 2).with(&messages::content, "new");
 
         recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(3), None));
 
         let rows = recent.newest(Order::Date, 9, 0).expect("every message is cached");
-        assert_eq!(rows[0].value("content").as_text(), Some("new"));
+        assert_eq!(rows[0].get(&messages::content), Some("new"));
         assert_eq!(keys(Some(rows)), Some(vec![2, 1]));
     }
 
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn long_messages_are_evicted_at_the_byte_limit() {
-        let long = |id: i64| message(id, id).with("content", Value::text(&"x".repeat(1 << 20)));
+        let long = |id: i64| message(id, id).with(&messages::content, &"x".repeat(1 << 20));
         let write = |recent: &RecentMessages, action, id| {
             recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));
         };

@@ -9,7 +9,7 @@ use crate::store::recent::Order;
 impl Select {
     /// Returns the selection of the newest messages, newest first.
     pub(super) fn newest(limit: usize) -> Self {
-        let field = schema::MESSAGES.require("date_created");
+        let field = schema::messages::date_created.field();
         let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
         Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
     }
@@ -17,10 +17,11 @@ impl Select {
     /// Returns the order, limit and offset if this selects the newest messages and nothing else.
     pub(super) fn as_newest(&self, scope: &Scope) -> Option<(Order, u64, u64)> {
         let is_key = |sort: &Sort| sort.field == schema::MESSAGES.key();
+        let is_date = |sort: &Sort| *sort.field == schema::messages::date_created;
         let order = match self.sort.as_slice() {
             [key] if is_key(key) => Order::Key,
-            [date] if date.field.name == "date_created" => Order::Date,
-            [date, tie] if date.field.name == "date_created" && is_key(tie) => Order::Date,
+            [date] if is_date(date) => Order::Date,
+            [date, tie] if is_date(date) && is_key(tie) => Order::Date,
             _ => return None,
         };
         let is_plain = |sort: &Sort| sort.descending && sort.path.is_empty() && sort.part.is_none();
@@ -42,7 +43,7 @@ mod tests {
     fn page(order: &[(&str, bool)]) -> Select {
         let sort = order.iter().map(|(name, descending)| Sort {
             path: Vec::new(),
-            field: schema::MESSAGES.require(name),
+            field: schema::MESSAGES.field(name).unwrap(),
             part: None,
             descending: *descending,
         });

@@ -141,6 +141,23 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// Returns the creation of one item.
+    #[must_use]
+    pub fn create(row: Row) -> Self {
+        Self::Create { collection: row.collection(), rows: vec![row] }
+    }
+
+    /// Returns the update of one item.
+    #[must_use]
+    pub fn update(
+        collection: &'static Collection,
+        key: impl Into<Key>,
+        set: Vec<(&'static Field, Value)>,
+        precondition: Precondition,
+    ) -> Self {
+        Self::Update { collection, keys: vec![key.into()], set, precondition }
+    }
+
     /// Returns the deletion of items, without keys that a request wrote as text.
     #[must_use]
     pub fn delete(

@@ -1,5 +1,6 @@
 //! The event log: reading and retention.
 
+use chinwag::model::schema::messages;
 use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
@@ -43,8 +44,8 @@ fn write(at: i64, ops: Vec<Mutation>) -> Write {
 
 fn create(at: i64, content: &str) -> Write {
     let row = Row::empty(&MESSAGES)
-        .with("content", Value::text(content))
-        .with("date_created", Value::Timestamp(Timestamp::from_millis(at)));
+        .with(&messages::content, content)
+        .with(&messages::date_created, Timestamp::from_millis(at));
     write(at, vec![Mutation::Create { collection: &MESSAGES, rows: vec![row] }])
 }
 
@@ -81,7 +82,7 @@ async fn the_log_returns_the_recorded_events() {
     happened.extend(store.write(create(5, "héllo \" 🎉")).await.unwrap());
     happened.extend(store.write(create(6, "other")).await.unwrap());
     let (keys, precondition) = (vec![Key::Integer(1), Key::Integer(2)], Precondition::None);
-    let set = vec![(MESSAGES.require("content"), Value::Null)];
+    let set = vec![messages::content.to(Value::Null)];
     let update = Mutation::Update { collection: &MESSAGES, keys: keys.clone(), set, precondition };
     happened.extend(store.write(write(7, vec![update])).await.unwrap());
     let delete = Mutation::delete(&MESSAGES, keys, Precondition::None);

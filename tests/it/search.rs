@@ -1,5 +1,6 @@
 //! The search index: in any state of the index, results equal those of a scan of all messages.
 
+use chinwag::model::schema::messages;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -142,7 +143,9 @@ impl Chat {
         let rows = texts.iter().map(|text| {
             let content = text.as_deref().map_or(Value::Null, Value::text);
             let at = Value::Timestamp(Timestamp::from_millis(1));
-            Row::empty(&MESSAGES).with("content", content).with("date_created", at)
+            Row::empty(&MESSAGES)
+                .with(&messages::content, content)
+                .with(&messages::date_created, at)
         });
         let op = Mutation::Create { collection: &MESSAGES, rows: rows.collect() };
         let keys = self.write(op).await;
@@ -151,7 +154,7 @@ impl Chat {
 
     async fn change(&mut self, key: i64, text: Option<String>) {
         let content = text.as_deref().map_or(Value::Null, Value::text);
-        let set = vec![(MESSAGES.require("content"), content)];
+        let set = vec![messages::content.to(content)];
         let (keys, precondition) = (vec![Key::Integer(key)], Precondition::None);
         self.write(Mutation::Update { collection: &MESSAGES, keys, set, precondition }).await;
         self.messages.insert(key, text);
@@ -187,7 +190,7 @@ impl Chat {
     async fn listed(&self, select: Select) -> Vec<i64> {
         let scope = Scope::grant(&MESSAGES, true, Vec::new());
         let rows = self.store.read(&scope, select).await.unwrap();
-        rows.iter().filter_map(|row| row.value("id").as_integer()).collect()
+        rows.iter().filter_map(|row| row.get(&messages::id)).collect()
     }
 
     /// Lists the matches, and compares their number with the count.
@@ -222,12 +225,13 @@ impl Chat {
             (TextPosition::End, false),
         ] {
             let filter = Filter::Field(
-                MESSAGES.require("content"),
+                &messages::content,
                 Test::Text { position, text: word.to_owned(), ignore_case, negated: false },
             );
             let fitting = self.messages.iter().filter(|(_, text)| {
                 let content = text.as_deref().map_or(Value::Null, Value::text);
-                filter.matches(&Record::from(Row::empty(&MESSAGES).with("content", content)))
+                filter
+                    .matches(&Record::from(Row::empty(&MESSAGES).with(&messages::content, content)))
             });
             let fitting: Vec<i64> = fitting.map(|(key, _)| *key).collect();
             let found = self.found(Select { filter, ..Select::default() }).await;
@@ -400,7 +404,7 @@ async fn bulk_changes_are_indexed_in_steps() {
     chat.say(vec![Some("before".to_owned()); COUNT]).await;
     chat.indexed().await;
 
-    let set = vec![(MESSAGES.require("content"), Value::text("afterwards"))];
+    let set = vec![messages::content.to("afterwards")];
     let keys: Vec<Key> = chat.messages.keys().map(|key| Key::Integer(*key)).collect();
     chat.write(Mutation::Update {
         collection: &MESSAGES,
@@ -432,7 +436,12 @@ async fn frequent_words_return_the_same_pages() {
     }
     chat.indexed().await;
     let by = |name: &str, descending| {
-        vec![Sort { path: Vec::new(), field: MESSAGES.require(name), part: None, descending }]
+        vec![Sort {
+            path: Vec::new(),
+            field: MESSAGES.field(name).unwrap(),
+            part: None,
+            descending,
+        }]
     };
 
     for (sort, descending) in
@@ -444,8 +453,7 @@ async fn frequent_words_return_the_same_pages() {
             let scope = Scope::grant(&MESSAGES, true, Vec::new());
             let select = Select { search, sort, limit, offset, ..Select::default() };
             let rows = chat.store.read(&scope, select).await.unwrap();
-            let keys: Vec<i64> =
-                rows.iter().filter_map(|row| row.value("id").as_integer()).collect();
+            let keys: Vec<i64> = rows.iter().filter_map(|row| row.get(&messages::id)).collect();
 
             let mut all = chat.looked_up(word);
             if descending {

@@ -5,8 +5,8 @@ use chinwag::config::Config;
 use chinwag::config::StoreConfig;
 use chinwag::model::Key;
 use chinwag::model::Row;
-use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::messages;
 use chinwag::store::Mutation;
 use chinwag::store::Precondition;
 use chinwag::store::Retention;
@@ -50,8 +50,8 @@ async fn come_and_go(store: &Store) {
     let write = |op| Write { actor: None, at: Timestamp::from_millis(0), ops: vec![op] };
     let message = |_| {
         Row::empty(&MESSAGES)
-            .with("content", Value::text(&"m".repeat(20_000)))
-            .with("date_created", Value::Timestamp(Timestamp::from_millis(1)))
+            .with(&messages::content, &"m".repeat(20_000))
+            .with(&messages::date_created, Timestamp::from_millis(1))
     };
     for _ in 0..10 {
         let rows = (0..50).map(message).collect();

@@ -1,5 +1,8 @@
 //! Store guarantees: group commit, total order, increasing numbers, a single process, and limits.
 
+use chinwag::model::AccountStatus;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::users;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,8 +95,8 @@ fn delete(keys: Vec<Key>) -> Write {
 
 fn message(content: &str) -> Row {
     Row::empty(&MESSAGES)
-        .with("content", Value::text(content))
-        .with("date_created", Value::Timestamp(Timestamp::from_millis(1)))
+        .with(&messages::content, content)
+        .with(&messages::date_created, Timestamp::from_millis(1))
 }
 
 fn number(events: &[Arc<Event>]) -> i64 {
@@ -133,7 +136,7 @@ async fn concurrent_creates_have_one_dense_order() {
         assert_eq!(row.get::<i64, _>(0), event.seq);
         assert_eq!(Key::Integer(row.get(1)), event.changes[0].key);
         let after = event.changes[0].after.as_ref().unwrap();
-        assert_eq!(after.value("content").as_text(), Some(row.get(2)));
+        assert_eq!(after.get(&messages::content), Some(row.get(2)));
     }
 }
 
@@ -141,7 +144,7 @@ async fn concurrent_creates_have_one_dense_order() {
 async fn a_bad_write_in_a_batch_fails_alone() {
     let opened = Opened::new().await;
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
-    let bad = message("bad").with("user_created", nobody);
+    let bad = message("bad").with(&messages::user_created, nobody);
 
     // Queued in one poll, so that they form one batch.
     let (first, second, third) = tokio::join!(
@@ -186,8 +189,9 @@ async fn refused_writes_do_not_split_the_batch() {
     let precondition = Precondition::All(Filter::And(Vec::new()));
     let missing = Mutation::delete(&MESSAGES, vec![Key::Integer(404)], precondition);
     let missing = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![missing] };
-    let orphan =
-        || create(vec![message("half"), message("bad").with("user_created", nobody.clone())]);
+    let orphan = || {
+        create(vec![message("half"), message("bad").with(&messages::user_created, nobody.clone())])
+    };
     let other = IdempotencyKey { key: "other".to_owned(), ..once("two") };
     let store = &opened.store;
 
@@ -237,7 +241,7 @@ async fn the_mutations_of_a_write_are_atomic() {
     let kept = number(&opened.store.write(create(vec![message("kept")])).await.unwrap());
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
     let mut write = delete(vec![Key::Integer(kept)]);
-    write.ops.extend(create(vec![message("bad").with("user_created", nobody)]).ops);
+    write.ops.extend(create(vec![message("bad").with(&messages::user_created, nobody)]).ops);
 
     opened.store.write(write).await.unwrap_err();
 
@@ -257,13 +261,13 @@ async fn keys_are_not_reused_after_a_restart() {
     assert_eq!(number(&next), gone + 1);
     assert_eq!(next[0].seq, last[0].seq + 1);
     let kept = opened.store.find(&MESSAGES, Key::Integer(number(&first))).await.unwrap().unwrap();
-    assert_eq!(kept.value("content").as_text(), Some("first"));
+    assert_eq!(kept.get(&messages::content), Some("first"));
 }
 
 #[tokio::test]
 async fn chosen_keys_are_skipped_without_moving_the_sequence() {
     let opened = Opened::new().await;
-    let chosen = |id| message("chosen").with("id", Value::Integer(id));
+    let chosen = |id| message("chosen").with(&messages::id, id);
     opened.store.write(create(vec![message("1")])).await.unwrap();
 
     opened.store.write(create(vec![chosen(3), chosen(1_000_000)])).await.unwrap();
@@ -284,11 +288,11 @@ async fn chosen_keys_are_skipped_without_moving_the_sequence() {
 async fn the_log_keeps_old_values_without_secrets() {
     let opened = Opened::new().await;
     let user = Row::empty(&USERS)
-        .with("id", Value::Uuid(uuid::Uuid::from_u128(1)))
-        .with("first_name", Value::text("Ann"))
-        .with("status", Value::text("active"))
-        .with("provider", Value::text("default"))
-        .with("password", Value::text("$argon2id$a-hash"));
+        .with(&users::id, uuid::Uuid::from_u128(1))
+        .with(&users::first_name, "Ann")
+        .with(&users::status, AccountStatus::Active)
+        .with(&users::provider, "default")
+        .with(&users::password, "$argon2id$a-hash");
     let key = user.key().unwrap();
     let at = Timestamp::from_millis(0);
     let write = |ops| Write { actor: None, at, ops };
@@ -298,7 +302,7 @@ async fn the_log_keeps_old_values_without_secrets() {
     let renamed = write(vec![Mutation::Update {
         collection: &USERS,
         keys: vec![key],
-        set: vec![(USERS.require("first_name"), Value::text("Anna"))],
+        set: vec![users::first_name.to("Anna")],
         precondition: Precondition::None,
     }]);
     opened.store.write(renamed).await.unwrap();
@@ -426,7 +430,7 @@ async fn batches_are_limited_by_mutated_bytes() {
     opened.published(50).await;
     let keys: Vec<Key> = (1..=50).map(Key::Integer).collect();
     let update = |text: &str| {
-        let set = vec![(MESSAGES.require("content"), Value::text(text))];
+        let set = vec![messages::content.to(text)];
         let (keys, precondition) = (keys.clone(), Precondition::None);
         let ops = vec![Mutation::Update { collection: &MESSAGES, keys, set, precondition }];
         Write { actor: None, at: Timestamp::from_millis(0), ops }

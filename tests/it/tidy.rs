@@ -236,6 +236,17 @@ fn only_the_store_speaks_sql() {
     }
 }
 
+/// A misspelt name would be a value that is silently null, see `model/column.rs`.
+#[test]
+fn fields_known_to_the_program_are_columns() {
+    for (path, text) in sources() {
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        if ["model", "query", "store", "domain"].contains(&first(&path).as_str()) {
+            assert!(!code.contains(".field(\""), "{} names a field", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_file_says_what_it_is_for() {
     for (path, text) in sources() {

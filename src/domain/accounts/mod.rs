@@ -17,16 +17,18 @@ use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::second_factor;
+use crate::domain::auth::sessions;
 use crate::domain::committer::Committer;
+use crate::model::AccountStatus;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::ROLES;
-use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::schema::roles;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
@@ -81,10 +83,10 @@ impl Accounts {
             return Err(violation("email", "email"));
         }
         let role = role.unwrap_or(MEMBER);
-        let roles = self.store.all(&ROLES).await?;
-        let role = roles
+        let known = self.store.all(&ROLES).await?;
+        let role = known
             .iter()
-            .find(|row| row.value("name").as_text() == Some(role))
+            .find(|row| row.get(&roles::name) == Some(role))
             .and_then(Row::key)
             .ok_or_else(|| violation("role", "in"))?;
         let (password, generated) = password_or_generated(password)?;
@@ -93,9 +95,9 @@ impl Accounts {
         let row = self
             .row(id, email, first_name, None)
             .await?
-            .with("password", Value::text(&hash))
-            .with("role", Value::from(role));
-        self.commit(vec![Mutation::Create { collection: &USERS, rows: vec![row] }]).await?;
+            .with(&users::password, hash)
+            .with(&users::role, role);
+        self.commit(vec![Mutation::create(row)]).await?;
         Ok(Created { id, password: generated.then_some(password) })
     }
 
@@ -120,7 +122,7 @@ impl Accounts {
         let key = self.require(email).await?;
         let (password, generated) = password_or_generated(password)?;
         let hash = self.passwords.hash_new(&password).await?;
-        self.change(key, "password", Value::text(&hash)).await?;
+        self.change(key, users::password.to(hash)).await?;
         Ok(generated.then_some(password))
     }
 
@@ -130,7 +132,7 @@ impl Accounts {
     /// [`Error::FailedValidation`] for an unknown address.
     pub async fn suspend(&self, email: &str) -> Result<(), Error> {
         let key = self.require(email).await?;
-        self.change(key, "status", Value::text("suspended")).await
+        self.change(key, users::status.to(AccountStatus::Suspended)).await
     }
 
     /// Removes the second factor of an account.
@@ -158,21 +160,17 @@ impl Accounts {
         password: Option<&str>,
     ) -> Result<Row, Error> {
         let hash = match password {
-            Some(password) => Value::text(&self.passwords.hash(password).await?),
-            None => Value::Null,
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
         };
         // `CONTENT_LENGTH_MAX` does not apply to these fields.
-        let text = |field, text| USERS.text(USERS.require(field), text, usize::MAX);
-        let name = first_name.map_or(Ok(Value::Null), |name| text("first_name", name))?;
-        Ok(Row::empty(&USERS)
-            .with("id", Value::Uuid(id))
-            .with("email", text("email", email)?)
-            .with("first_name", name)
-            .with("password", hash)
-            .with("status", Value::text("active"))
-            .with("provider", Value::text("default"))
-            .with("email_notifications", Value::Boolean(true))
-            .with("text_direction", Value::text("auto")))
+        let text = |field: &'static Field, text: &str| USERS.text(field, text, usize::MAX);
+        let name = first_name.map(|name| text(&users::first_name, name)).transpose()?;
+        Ok(Row::new(&USERS)
+            .with(&users::id, id)
+            .with(&users::email, text(&users::email, email)?)
+            .with(&users::first_name, name)
+            .with(&users::password, hash))
     }
 
     /// Commits on behalf of the service, without an actor.
@@ -186,18 +184,9 @@ impl Accounts {
         found.as_ref().and_then(Row::key).ok_or_else(|| violation("email", "in"))
     }
 
-    async fn change(&self, key: Key, field: &str, value: Value) -> Result<(), Error> {
-        let sessions = Filter::Field(SESSIONS.require("user"), Test::Eq(Value::from(key)));
-        self.commit(vec![
-            Mutation::DeleteWhere { collection: &SESSIONS, filter: sessions },
-            Mutation::Update {
-                collection: &USERS,
-                keys: vec![key],
-                set: vec![(USERS.require(field), value)],
-                precondition: Precondition::None,
-            },
-        ])
-        .await
+    async fn change(&self, key: Key, set: (&'static Field, Value)) -> Result<(), Error> {
+        let update = Mutation::update(&USERS, key, vec![set], Precondition::None);
+        self.commit(vec![sessions::end_all(key), update]).await
     }
 }
 

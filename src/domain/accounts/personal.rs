@@ -12,10 +12,13 @@ use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Row;
 use crate::model::history::ACTIVITY;
+use crate::model::history::activity;
 use crate::model::schema::MAILS;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::model::schema::authored;
+use crate::model::schema::mails;
+use crate::model::schema::sessions;
 use crate::store::Mutation;
 
 /// The result of an erasure.
@@ -36,17 +39,15 @@ impl Accounts {
         let key = self.require(email).await?;
         let user = self.store.find_many(&USERS, &[key]).await?;
         let user = user.first().ok_or_else(|| super::violation("email", "in"))?;
-        let sessions =
-            self.store.pointing(&SESSIONS, SESSIONS.require("user"), &[key], None).await?;
-        let mails = self.store.pointing(&MAILS, MAILS.require("user"), &[key], None).await?;
+        let sessions = self.store.pointing(&SESSIONS, &sessions::user, &[key], None).await?;
+        let mails = self.store.pointing(&MAILS, &mails::user, &[key], None).await?;
         let mut created = Map::new();
         for (collection, author) in authored() {
             let rows = self.store.pointing(collection, author, &[key], None).await?;
             created.insert(collection.name.to_owned(), rows.iter().map(shown).collect());
         }
         self.store.catch_up(None).await?;
-        let activity =
-            self.store.pointing(&ACTIVITY, ACTIVITY.require("user"), &[key], None).await?;
+        let activity = self.store.pointing(&ACTIVITY, &activity::user, &[key], None).await?;
         let earlier = match key {
             Key::Uuid(id) => self.store.earlier_rows(id).await?,
             Key::Integer(_) => Vec::new(),

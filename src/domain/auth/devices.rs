@@ -6,13 +6,14 @@ use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Mode;
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
 use crate::model::Actor;
 use crate::model::Key;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::Value;
+use crate::model::schema;
 use crate::model::schema::SESSIONS;
 use crate::query::Filter;
 use crate::query::Test;
@@ -25,7 +26,7 @@ pub struct Device {
     /// The key of the session.
     pub id: Uuid,
     /// How its tokens are delivered.
-    pub mode: Mode,
+    pub mode: SessionMode,
     /// The address that its tokens were last renewed from.
     pub ip: Option<String>,
     /// The user agent of the client that renewed them.
@@ -56,7 +57,7 @@ impl Auth {
     /// [`Error::Forbidden`] if the account has no such session.
     pub async fn end_device(&self, actor: &Actor, user: Uuid, session: Uuid) -> Result<(), Error> {
         let row = self.store.find(&SESSIONS, Key::Uuid(session)).await?;
-        if row.is_none_or(|row| row.value("user").as_uuid() != Some(user)) {
+        if row.is_none_or(|row| row.get(&schema::sessions::user) != Some(user)) {
             return Err(Error::Forbidden(Forbidden::Item));
         }
         self.commit_end(actor, sessions::end(vec![Key::Uuid(session)])).await
@@ -72,8 +73,7 @@ impl Auth {
         user: Uuid,
         except: Option<Uuid>,
     ) -> Result<(), Error> {
-        let field = SESSIONS.require("user");
-        let mut filter = Filter::Field(field, Test::Eq(Value::Uuid(user)));
+        let mut filter = Filter::equals(&schema::sessions::user, user);
         if let Some(kept) = except {
             filter = filter.and(Filter::Field(SESSIONS.key(), Test::Neq(Value::Uuid(kept))));
         }
@@ -89,12 +89,12 @@ impl Auth {
 impl Device {
     fn read(row: &Row) -> Result<Self, Error> {
         let session = Session::read(row)?;
-        let text = |name| row.value(name).as_text().map(str::to_owned);
+        let text = |column| row.get(column).map(str::to_owned);
         Ok(Self {
             id: session.id,
             mode: session.mode,
-            ip: text("ip"),
-            user_agent: text("user_agent"),
+            ip: text(&schema::sessions::ip),
+            user_agent: text(&schema::sessions::user_agent),
             date_created: session.date_created,
             date_renewed: session.date_rotated,
             expires: session.expires,

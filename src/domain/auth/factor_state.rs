@@ -8,6 +8,8 @@ use crate::model::Actor;
 use crate::model::Key;
 use crate::model::schema::SECOND_FACTORS;
 use crate::model::schema::USERS;
+use crate::model::schema::second_factors;
+use crate::model::schema::users;
 
 /// The state of an account's second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +29,11 @@ impl Auth {
     pub async fn factor_state(&self, actor: &Actor) -> Result<FactorState, Error> {
         let id = Key::Uuid(actor.user.ok_or(Error::InvalidCredentials)?);
         let user = self.store.find(&USERS, id).await?.ok_or(Error::InvalidCredentials)?;
-        if user.value("tfa_secret").as_text().is_none() {
+        if user.get(&users::tfa_secret).is_none() {
             return Ok(FactorState { enabled: false, recovery_codes_left: 0 });
         }
         let noted = self.store.find(&SECOND_FACTORS, id).await?;
-        let codes = noted.as_ref().and_then(|row| row.value("recovery_codes").as_text());
+        let codes = noted.as_ref().and_then(|row| row.get(&second_factors::recovery_codes));
         let recovery_codes_left = codes.map_or(0, recovery_codes::count);
         Ok(FactorState { enabled: true, recovery_codes_left })
     }

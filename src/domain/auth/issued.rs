@@ -24,6 +24,7 @@ use crate::domain::auth::Identity;
 use crate::domain::auth::providers;
 use crate::domain::auth::sign_in::is_active;
 use crate::model::Row;
+use crate::model::schema::users;
 use crate::providers::KeySet;
 use crate::providers::Network;
 use crate::providers::Profile;
@@ -173,7 +174,7 @@ impl Auth {
             };
         }
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
-        let id = user.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
+        let id = user.get(&users::id).ok_or(Error::InvalidCredentials)?;
         // If a deleted account was recorded before, `set` fails, and each use repeats this lookup.
         let _ = known.user.set(id);
         // Uses the row in memory: all connections of an account share it.

@@ -89,35 +89,6 @@ pub enum Credential {
     Issued(Arc<str>),
 }
 
-/// How tokens are delivered to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Both tokens in the body.
-    Json,
-    /// The refresh token in a cookie.
-    Cookie,
-    /// One session token in a cookie.
-    Session,
-}
-
-impl Mode {
-    /// Returns the name on the wire and in `directus_sessions`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Cookie => "cookie",
-            Self::Session => "session",
-        }
-    }
-
-    /// Looks up a mode by its name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        [Self::Json, Self::Cookie, Self::Session].into_iter().find(|mode| mode.name() == name)
-    }
-}
-
 /// The client that a request comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientInfo {

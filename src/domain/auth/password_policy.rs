@@ -13,6 +13,7 @@ use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::settings::Settings;
+use crate::model::schema::settings as columns;
 use crate::text::has_visible_text;
 
 /// Minimum length of a password in characters (NIST SP 800-63B, ASVS 6.2.1).
@@ -45,7 +46,10 @@ impl PasswordPolicy {
     /// When the store fails.
     pub async fn demands(&self) -> Result<Demands, Error> {
         let set = match &self.settings {
-            Some(settings) => settings.in_force().await?.auth_password_policy().map(str::to_owned),
+            Some(settings) => {
+                let settings = settings.in_force().await?;
+                settings.text(&columns::auth_password_policy).map(str::to_owned)
+            }
             None => None,
         };
         Ok(Demands { pattern: self.pattern.clone(), set })

@@ -13,7 +13,6 @@ use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Mode;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::rotation;
@@ -22,8 +21,11 @@ use crate::domain::auth::sign_in::is_active;
 use crate::domain::auth::static_token;
 use crate::model::Key;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::sessions;
+use crate::model::schema::users;
 
 /// Maximum length of a token in bytes: several times that of any token issued here.
 const TOKEN_BYTES_MAX: usize = 4096;
@@ -77,13 +79,12 @@ impl Auth {
             (_, None) => return Ok(None),
             (Credential::Session(id), Some(user)) => {
                 let row = self.directory.find(&SESSIONS, Key::Uuid(*id)).await?;
-                let stands = row.is_some_and(|row| row.value("user").as_uuid() == Some(user));
+                let stands = row.is_some_and(|row| row.get(&sessions::user) == Some(user));
                 if stands { self.active_user(user).await? } else { None }
             }
-            (Credential::StaticToken(digest), Some(user)) => self
-                .active_user(user)
-                .await?
-                .filter(|user| user.value("token").as_text() == Some(digest)),
+            (Credential::StaticToken(digest), Some(user)) => {
+                self.active_user(user).await?.filter(|user| user.get(&users::token) == Some(digest))
+            }
             (Credential::Issued(identifier), Some(user)) => self
                 .active_user(user)
                 .await?
@@ -154,12 +155,14 @@ impl Auth {
     /// Returns whether a token fits the mode of its session and is not superseded.
     fn is_current(&self, claims: &Claims, session: &Session, now: Timestamp) -> bool {
         match (session.mode, claims.generation) {
-            (Mode::Json | Mode::Cookie, None) => true,
-            (Mode::Session, Some(shown)) => {
+            (SessionMode::Json | SessionMode::Cookie, None) => true,
+            (SessionMode::Session, Some(shown)) => {
                 let grace = self.config.refresh_grace;
                 rotation::is_current(shown, session.generation, session.age(now), grace)
             }
-            (Mode::Json | Mode::Cookie, Some(_)) | (Mode::Session, None) => false,
+            (SessionMode::Json | SessionMode::Cookie, Some(_)) | (SessionMode::Session, None) => {
+                false
+            }
         }
     }
 

@@ -14,7 +14,6 @@ use crate::domain::auth::Auth;
 use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::refresh_token::Claimed;
@@ -27,9 +26,10 @@ use crate::domain::auth::sign_in::is_active;
 use crate::domain::auth::throttle;
 use crate::domain::auth::throttle::ThrottledAction;
 use crate::model::Key;
-use crate::model::Value;
+use crate::model::SessionMode;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Write;
@@ -80,7 +80,7 @@ impl Auth {
     pub async fn refresh(
         &self,
         token: &str,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let from = client.ip;
@@ -121,7 +121,7 @@ impl Auth {
     ///
     /// # Errors
     /// Only when the store fails.
-    pub async fn logout(&self, token: &str, mode: Mode) -> Result<(), Error> {
+    pub async fn logout(&self, token: &str, mode: SessionMode) -> Result<(), Error> {
         let Some(shown) = self.shown(token, mode) else { return Ok(()) };
         match self.proven(&shown).await? {
             Some(session) => self.end_session(session.id, Some(session.user)).await,
@@ -160,7 +160,7 @@ impl Auth {
             Verdict::Rotate => {
                 let rotated = session.rotated(client.clone(), now, self.lifetime(session.mode));
                 let mut ops = vec![rotated.rotate(newest)];
-                let noted = user.value("last_access").as_timestamp();
+                let noted = user.get(&users::last_access);
                 if noted.is_none_or(|noted| noted.until(now) >= NOTE_PERIOD) {
                     ops.push(note_use(session.user, now));
                 }
@@ -177,10 +177,10 @@ impl Auth {
     }
 
     /// Parses a token of this mode.
-    fn shown(&self, token: &str, mode: Mode) -> Option<Shown> {
+    fn shown(&self, token: &str, mode: SessionMode) -> Option<Shown> {
         match mode {
-            Mode::Json | Mode::Cookie => Claimed::parse(token).map(Shown::Refresh),
-            Mode::Session => {
+            SessionMode::Json | SessionMode::Cookie => Claimed::parse(token).map(Shown::Refresh),
+            SessionMode::Session => {
                 let claims = self.access_tokens.open(token, self.clock.now()).ok()?;
                 let generation = claims.generation?;
                 Some(Shown::Session(claims, generation))
@@ -195,10 +195,12 @@ impl Auth {
         let session = Session::read(&row)?;
         let is_proven = match shown {
             Shown::Refresh(token) => {
-                session.mode != Mode::Session
+                session.mode != SessionMode::Session
                     && self.refresh_tokens.is_genuine(token, &session.seed)
             }
-            Shown::Session(claims, _) => session.mode == Mode::Session && claims.id == session.user,
+            Shown::Session(claims, _) => {
+                session.mode == SessionMode::Session && claims.id == session.user
+            }
         };
         Ok(is_proven.then_some(session))
     }
@@ -224,7 +226,7 @@ fn note_use(user: Uuid, now: Timestamp) -> Mutation {
     Mutation::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(user)],
-        set: vec![(USERS.require("last_access"), Value::Timestamp(now))],
+        set: vec![users::last_access.to(now)],
         precondition: Precondition::None,
     }
 }

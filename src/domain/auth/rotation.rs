@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::domain::auth::Mode;
+use crate::model::SessionMode;
 
 /// The response to a genuine token of a live session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Rotation {
 
 /// Judges the token of generation `shown`.
 #[must_use]
-pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: Mode) -> Verdict {
+pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: SessionMode) -> Verdict {
     let in_grace = last.age <= grace;
     if shown > last.newest {
         return Verdict::Refuse;
@@ -47,7 +47,7 @@ pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: Mode) -> Verdict
         1 if in_grace => Verdict::Again,
         1 if !last.same_client => Verdict::End,
         // In session mode every request carries the token, so the old one must end.
-        1 if mode == Mode::Session => Verdict::Refuse,
+        1 if mode == SessionMode::Session => Verdict::Refuse,
         1 => Verdict::Again,
         // Two tabs that refresh at the same time are no theft.
         _ if in_grace => Verdict::Refuse,
@@ -59,7 +59,7 @@ pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: Mode) -> Verdict
 #[must_use]
 pub fn is_current(shown: i64, newest: i64, age: Duration, grace: Duration) -> bool {
     let last = Rotation { newest, age, same_client: true };
-    matches!(judge(shown, last, grace, Mode::Session), Verdict::Rotate | Verdict::Again)
+    matches!(judge(shown, last, grace, SessionMode::Session), Verdict::Rotate | Verdict::Again)
 }
 
 #[cfg(test)]
@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn verdicts_depend_on_generation_grace_period_and_mode() {
-        use Mode::Cookie;
-        use Mode::Json;
-        use Mode::Session;
+        use SessionMode::Cookie;
+        use SessionMode::Json;
+        use SessionMode::Session;
         use Verdict::Again;
         use Verdict::End;
         use Verdict::Refuse;
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn reuse_by_another_client_after_grace_ends_the_session() {
-        for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
+        for mode in [SessionMode::Json, SessionMode::Cookie, SessionMode::Session] {
             for (shown, age, verdict) in [
                 (5, LATE, Verdict::Rotate),
                 (4, GRACE, Verdict::Again),
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn tabs_of_one_client_get_the_same_successor_without_grace() {
         let last = Rotation { newest: 5, age: EARLY, same_client: true };
-        assert_eq!(judge(4, last, Duration::ZERO, Mode::Json), Verdict::Again);
-        assert_eq!(judge(3, last, Duration::ZERO, Mode::Json), Verdict::End);
+        assert_eq!(judge(4, last, Duration::ZERO, SessionMode::Json), Verdict::Again);
+        assert_eq!(judge(3, last, Duration::ZERO, SessionMode::Json), Verdict::End);
     }
 }

@@ -16,11 +16,14 @@ use crate::domain::auth::totp;
 use crate::domain::auth::totp::Secret;
 use crate::model::Action;
 use crate::model::Actor;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::SECOND_FACTORS;
 use crate::model::schema::USERS;
+use crate::model::schema::second_factors;
+use crate::model::schema::users;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
@@ -50,11 +53,11 @@ impl Auth {
         service: &str,
     ) -> Result<NewFactor, Error> {
         let user = self.confirm_password(actor, password).await?;
-        if user.value("tfa_secret").as_text().is_some() {
+        if user.get(&users::tfa_secret).is_some() {
             return Err(already_set());
         }
         let secret = Secret::fresh();
-        let account = user.value("email").as_text().unwrap_or_default();
+        let account = user.get(&users::email).unwrap_or_default();
         let otpauth_url = secret.address(service, account);
         Ok(NewFactor { secret: secret.to_text(), otpauth_url })
     }
@@ -70,7 +73,7 @@ impl Auth {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let allowed = self.own_factor(actor)?;
         let user = self.require_user(id).await?;
-        if user.value("tfa_secret").as_text().is_some() {
+        if user.get(&users::tfa_secret).is_some() {
             return Err(already_set());
         }
         let secret = Secret::parse(secret).ok_or_else(|| wrong("secret"))?;
@@ -79,17 +82,10 @@ impl Auth {
         attempt.take_back();
 
         let sealed = self.sealing.seal(id, &secret.to_text());
-        let field = USERS.require("tfa_secret");
-        let ops = vec![
-            Mutation::Update {
-                collection: &USERS,
-                keys: vec![Key::Uuid(id)],
-                set: vec![(field, Value::text(&sealed))],
-                precondition: Precondition::All(allowed.and(Filter::Field(field, Test::Null))),
-            },
-            forget(id),
-            create(id, step - 1, ""),
-        ];
+        let set = vec![users::tfa_secret.to(sealed)];
+        let is_free = Precondition::All(allowed.and(Filter::Field(&users::tfa_secret, Test::Null)));
+        let ops =
+            vec![Mutation::update(&USERS, id, set, is_free), forget(id), create(id, step - 1, "")];
         self.commit_factor(actor, ops).await
     }
 
@@ -101,7 +97,7 @@ impl Auth {
     pub async fn disable_factor(&self, actor: &Actor, otp: &str) -> Result<(), Error> {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let user = self.require_user(id).await?;
-        if user.value("tfa_secret").as_text().is_none() {
+        if user.get(&users::tfa_secret).is_none() {
             return Err(Error::payload("there is no second factor to disable"));
         }
         let attempt = self.attempt(ThrottledAction::Factor, actor, &user)?;
@@ -142,13 +138,13 @@ impl Auth {
     ) -> Result<Vec<String>, Error> {
         let user = self.confirm_password(actor, password).await?;
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
-        if user.value("tfa_secret").as_text().is_none() {
+        if user.get(&users::tfa_secret).is_none() {
             return Err(Error::payload("there is no second factor yet: enable one first"));
         }
         let codes = recovery_codes::fresh();
         let stored = recovery_codes::stored(id, &codes);
         let op = match self.store.find(&SECOND_FACTORS, Key::Uuid(id)).await? {
-            Some(_) => update(id, "recovery_codes", Value::text(&stored), Filter::everything()),
+            Some(_) => update(id, second_factors::recovery_codes.to(stored), Filter::everything()),
             None => create(id, 0, &stored),
         };
         self.commit_factor(actor, vec![op]).await?;
@@ -167,7 +163,7 @@ impl Auth {
         id: Uuid,
         otp: Option<&str>,
     ) -> Result<Vec<Mutation>, Error> {
-        let Some(stored) = user.value("tfa_secret").as_text() else { return Ok(Vec::new()) };
+        let Some(stored) = user.get(&users::tfa_secret) else { return Ok(Vec::new()) };
         let otp = plain(otp.ok_or(Error::InvalidOtp)?);
         let noted = self.store.find(&SECOND_FACTORS, Key::Uuid(id)).await?;
         if totp::is_code(&otp) {
@@ -182,7 +178,7 @@ impl Auth {
             let step = step.ok_or(Error::InvalidOtp)?;
             return use_step(id, step, noted.as_ref());
         }
-        let codes = noted.as_ref().and_then(|row| row.value("recovery_codes").as_text());
+        let codes = noted.as_ref().and_then(|row| row.get(&second_factors::recovery_codes));
         let codes = codes.unwrap_or_default();
         let left = recovery_codes::without(id, codes, &otp).ok_or(Error::InvalidOtp)?;
         tracing::info!(
@@ -190,9 +186,8 @@ impl Auth {
             left = recovery_codes::count(&left),
             "a recovery code was used"
         );
-        let unchanged = Test::Eq(Value::text(codes));
-        let unchanged = Filter::Field(SECOND_FACTORS.require("recovery_codes"), unchanged);
-        Ok(vec![update(id, "recovery_codes", Value::text(&left), unchanged)])
+        let unchanged = Filter::equals(&second_factors::recovery_codes, codes);
+        Ok(vec![update(id, second_factors::recovery_codes.to(left), unchanged)])
     }
 
     /// Returns the actor's account if the password is right. A refusal takes as long as at sign-in.
@@ -201,7 +196,7 @@ impl Auth {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let user = self.require_user(id).await?;
         let attempt = self.attempt(ThrottledAction::Password, actor, &user)?;
-        let hash = user.value("password").as_text();
+        let hash = user.get(&users::password);
         let is_right = self.passwords.verify(password, hash).await;
         let is_right =
             is_right.and_then(|is_right| is_right.then_some(()).ok_or(Error::InvalidCredentials));
@@ -233,8 +228,7 @@ impl Auth {
             return Ok(Filter::everything());
         }
         let scope = self.permissions.scope(actor, &USERS, Action::Update)?;
-        let field = USERS.require("tfa_secret");
-        scope.filter_for(&[field]).ok_or_else(|| Error::collection(USERS.name))
+        scope.filter_for(&[&users::tfa_secret]).ok_or_else(|| Error::collection(USERS.name))
     }
 
     async fn commit_factor(&self, actor: &Actor, ops: Vec<Mutation>) -> Result<(), Error> {
@@ -247,11 +241,11 @@ impl Auth {
 fn use_step(id: Uuid, step: i64, used: Option<&Row>) -> Result<Vec<Mutation>, Error> {
     // An imported secret has no row yet; the key of the new row is its precondition.
     let Some(used) = used else { return Ok(vec![create(id, step, "")]) };
-    if used.value("step").as_integer().is_none_or(|last| step <= last) {
+    if used.get(&second_factors::step).is_none_or(|last| step <= last) {
         return Err(Error::InvalidOtp);
     }
-    let earlier = Filter::Field(SECOND_FACTORS.require("step"), Test::Lt(Value::Integer(step)));
-    Ok(vec![update(id, "step", Value::Integer(step), earlier)])
+    let earlier = Filter::Field(&second_factors::step, Test::Lt(Value::Integer(step)));
+    Ok(vec![update(id, second_factors::step.to(step), earlier)])
 }
 
 /// Removes white space: authenticator apps show a space in the middle of a code.
@@ -261,30 +255,20 @@ fn plain(otp: &str) -> String {
 
 fn create(id: Uuid, step: i64, recovery_codes: &str) -> Mutation {
     let row = Row::empty(&SECOND_FACTORS)
-        .with("id", Value::Uuid(id))
-        .with("step", Value::Integer(step))
-        .with("recovery_codes", Value::text(recovery_codes));
-    Mutation::Create { collection: &SECOND_FACTORS, rows: vec![row] }
+        .with(&second_factors::id, id)
+        .with(&second_factors::step, step)
+        .with(&second_factors::recovery_codes, recovery_codes);
+    Mutation::create(row)
 }
 
-fn update(id: Uuid, field: &str, value: Value, must: Filter) -> Mutation {
-    Mutation::Update {
-        collection: &SECOND_FACTORS,
-        keys: vec![Key::Uuid(id)],
-        set: vec![(SECOND_FACTORS.require(field), value)],
-        precondition: Precondition::All(must),
-    }
+fn update(id: Uuid, set: (&'static Field, Value), must: Filter) -> Mutation {
+    Mutation::update(&SECOND_FACTORS, id, vec![set], Precondition::All(must))
 }
 
 /// Returns the changes that remove the second factor of an account.
 pub(in crate::domain) fn remove(id: Uuid, precondition: Precondition) -> [Mutation; 2] {
-    let cleared = Mutation::Update {
-        collection: &USERS,
-        keys: vec![Key::Uuid(id)],
-        set: vec![(USERS.require("tfa_secret"), Value::Null)],
-        precondition,
-    };
-    [cleared, forget(id)]
+    let set = vec![users::tfa_secret.to(Value::Null)];
+    [Mutation::update(&USERS, id, set, precondition), forget(id)]
 }
 
 /// Returns the change that deletes the used step and the recovery codes.

@@ -13,14 +13,17 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Mode;
 use crate::domain::auth::refresh_token;
+use crate::model::Column;
 use crate::model::Key;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::Value;
+use crate::model::column::Cell;
 use crate::model::id;
 use crate::model::network;
 use crate::model::schema::SESSIONS;
+use crate::model::schema::sessions as columns;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
@@ -38,7 +41,7 @@ pub struct Session {
     /// The account.
     pub user: Uuid,
     /// How its tokens are delivered.
-    pub mode: Mode,
+    pub mode: SessionMode,
     /// The seed of its refresh tokens.
     pub seed: Arc<str>,
     /// The generation of the newest token issued.
@@ -74,7 +77,7 @@ impl Session {
     #[must_use]
     pub fn begin(
         user: Uuid,
-        mode: Mode,
+        mode: SessionMode,
         client: ClientInfo,
         now: Timestamp,
         lifetime: Lifetime,
@@ -110,21 +113,18 @@ impl Session {
     /// [`StoreError::Inconsistent`] for a row that this service did not write.
     pub fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
-            id: part(row, "id", Value::as_uuid)?,
-            user: part(row, "user", Value::as_uuid)?,
-            mode: part(row, "mode", |mode| mode.as_text().and_then(Mode::find))?,
-            seed: part(row, "seed", |seed| match seed {
-                Value::Text(seed) => Some(Arc::clone(seed)),
-                _ => None,
-            })?,
-            generation: part(row, "generation", Value::as_integer)?,
-            date_created: part(row, "date_created", Value::as_timestamp)?,
-            date_rotated: part(row, "date_rotated", Value::as_timestamp)?,
+            id: require(row, &columns::id)?,
+            user: require(row, &columns::user)?,
+            mode: require(row, &columns::mode)?,
+            seed: require(row, &columns::seed)?.into(),
+            generation: require(row, &columns::generation)?,
+            date_created: require(row, &columns::date_created)?,
+            date_rotated: require(row, &columns::date_rotated)?,
             client: ClientInfo {
-                ip: row.value("ip").as_text().and_then(|ip| ip.parse().ok()),
-                user_agent: row.value("user_agent").as_text().map(str::to_owned),
+                ip: row.get(&columns::ip).and_then(|ip| ip.parse().ok()),
+                user_agent: row.get(&columns::user_agent).map(str::to_owned),
             },
-            expires: part(row, "expires", Value::as_timestamp)?,
+            expires: require(row, &columns::expires)?,
         })
     }
 
@@ -152,48 +152,33 @@ impl Session {
     /// Returns the change that inserts a new session.
     #[must_use]
     pub fn create(&self) -> Mutation {
-        let [ip, user_agent] = self.client_values();
         let row = Row::empty(&SESSIONS)
-            .with("id", Value::Uuid(self.id))
-            .with("user", Value::Uuid(self.user))
-            .with("mode", Value::text(self.mode.name()))
-            .with("seed", Value::Text(Arc::clone(&self.seed)))
-            .with("generation", Value::Integer(self.generation))
-            .with("date_created", Value::Timestamp(self.date_created))
-            .with("date_rotated", Value::Timestamp(self.date_rotated))
-            .with("expires", Value::Timestamp(self.expires))
-            .with("ip", ip)
-            .with("user_agent", user_agent);
-        Mutation::Create { collection: &SESSIONS, rows: vec![row] }
-    }
-
-    fn client_values(&self) -> [Value; 2] {
-        let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
-        let ip = self.client.ip.map(|ip| ip.to_string());
-        [text(ip.as_deref()), text(self.client.user_agent.as_deref())]
+            .with(&columns::id, self.id)
+            .with(&columns::user, self.user)
+            .with(&columns::mode, self.mode)
+            .with(&columns::seed, Arc::clone(&self.seed))
+            .with(&columns::generation, self.generation)
+            .with(&columns::date_created, self.date_created)
+            .with(&columns::date_rotated, self.date_rotated)
+            .with(&columns::expires, self.expires)
+            .with(&columns::ip, self.client.ip.map(|ip| ip.to_string()))
+            .with(&columns::user_agent, self.client.user_agent.as_deref());
+        Mutation::create(row)
     }
 
     /// Returns the change that stores a rotation. Its precondition refuses it if the newest stored
     /// token is not `used`.
     #[must_use]
     pub fn rotate(&self, used: i64) -> Mutation {
-        let generation = SESSIONS.require("generation");
-        let [ip, user_agent] = self.client_values();
-        Mutation::Update {
-            collection: &SESSIONS,
-            keys: vec![Key::Uuid(self.id)],
-            set: vec![
-                (generation, Value::Integer(self.generation)),
-                (SESSIONS.require("date_rotated"), Value::Timestamp(self.date_rotated)),
-                (SESSIONS.require("expires"), Value::Timestamp(self.expires)),
-                (SESSIONS.require("ip"), ip),
-                (SESSIONS.require("user_agent"), user_agent),
-            ],
-            precondition: Precondition::All(Filter::Field(
-                generation,
-                Test::Eq(Value::Integer(used)),
-            )),
-        }
+        let set = vec![
+            columns::generation.to(self.generation),
+            columns::date_rotated.to(self.date_rotated),
+            columns::expires.to(self.expires),
+            columns::ip.to(self.client.ip.map(|ip| ip.to_string())),
+            columns::user_agent.to(self.client.user_agent.as_deref()),
+        ];
+        let is_newest = Filter::equals(&columns::generation, used);
+        Mutation::update(&SESSIONS, self.id, set, Precondition::All(is_newest))
     }
 }
 
@@ -203,12 +188,18 @@ pub fn end(keys: Vec<Key>) -> Mutation {
     Mutation::delete(&SESSIONS, keys, Precondition::None)
 }
 
+/// Returns the change that ends all sessions of an account.
+#[must_use]
+pub fn end_all(user: impl Into<Key>) -> Mutation {
+    let filter = Filter::equals(&columns::user, user.into());
+    Mutation::DeleteWhere { collection: &SESSIONS, filter }
+}
+
 /// Returns the change that deletes expired sessions. Its event notifies the sockets that were
 /// authenticated by one of them.
 #[must_use]
 pub fn end_expired(now: Timestamp) -> Mutation {
-    let expired = Test::Lte(Value::Timestamp(now));
-    let filter = Filter::Field(SESSIONS.require("expires"), expired);
+    let filter = Filter::Field(&columns::expires, Test::Lte(Value::Timestamp(now)));
     Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
@@ -223,12 +214,12 @@ fn block(address: IpAddr) -> IpAddr {
     }
 }
 
-fn part<T>(
-    row: &Row,
-    column: &'static str,
-    read: impl FnOnce(&Value) -> Option<T>,
-) -> Result<T, StoreError> {
-    read(row.value(column)).ok_or(StoreError::Inconsistent { table: SESSIONS.name, column })
+fn require<'a, T: Cell + ?Sized>(
+    row: &'a Row,
+    column: &Column<T>,
+) -> Result<T::Read<'a>, StoreError> {
+    let missing = StoreError::Inconsistent { table: SESSIONS.name, column: column.field().name };
+    row.get(column).ok_or(missing)
 }
 
 #[cfg(test)]
@@ -244,7 +235,7 @@ mod tests {
     }
 
     fn begun(client: ClientInfo) -> Session {
-        Session::begin(Uuid::from_u128(1), Mode::Json, client, NOW, LIFETIME)
+        Session::begin(Uuid::from_u128(1), SessionMode::Json, client, NOW, LIFETIME)
     }
 
     #[test]
@@ -294,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_session_round_trips_through_its_row() {
-        for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
+        for mode in [SessionMode::Json, SessionMode::Cookie, SessionMode::Session] {
             for client in [ClientInfo::default(), client("192.0.2.7", "Browser/1")] {
                 let session = Session::begin(Uuid::from_u128(1), mode, client, NOW, LIFETIME);
 
@@ -305,7 +296,8 @@ mod tests {
 
     #[test]
     fn an_inconsistent_row_is_an_error_that_names_the_column() {
-        let row = row(begun(ClientInfo::default()).create()).with("mode", Value::text("telepathy"));
+        let row = row(begun(ClientInfo::default()).create())
+            .with(&columns::mode, Value::text("telepathy"));
 
         let error = Session::read(&row).unwrap_err();
 
@@ -316,8 +308,8 @@ mod tests {
     fn a_long_user_agent_is_truncated() {
         let row = row(begun(client("::1", &"é".repeat(300))).create());
 
-        assert_eq!(row.value("ip").as_text(), Some("::1"));
-        assert_eq!(row.value("user_agent").as_text(), Some("é".repeat(255).as_str()));
+        assert_eq!(row.get(&columns::ip), Some("::1"));
+        assert_eq!(row.get(&columns::user_agent), Some("é".repeat(255).as_str()));
     }
 
     #[test]

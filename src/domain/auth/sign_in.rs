@@ -17,7 +17,6 @@ use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Login;
-use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
@@ -26,21 +25,18 @@ use crate::domain::auth::sessions::Lifetime;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::throttle;
 use crate::domain::auth::throttle::ThrottledAction;
+use crate::model::AccountStatus;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::Value;
+use crate::model::SessionMode;
+use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::id;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::query::Filter;
-use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Write;
-
-/// The only status in which an account can be used.
-pub(super) const ACTIVE: &str = "active";
-/// The provider of accounts that sign in with a password.
-const DEFAULT: &str = "default";
 
 impl Auth {
     /// Signs in with an email address, a password and, if the account has one, a second factor, and
@@ -55,7 +51,7 @@ impl Auth {
     pub async fn login(
         &self,
         login: Login<'_>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let start = Instant::now();
@@ -69,7 +65,7 @@ impl Auth {
     async fn check_and_begin(
         &self,
         login: Login<'_>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         if self.providers.disable_default() {
@@ -107,7 +103,7 @@ impl Auth {
         user: &Row,
         password: &str,
         otp: Option<&str>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
@@ -149,7 +145,7 @@ impl Auth {
         hash: &str,
         password: &str,
         factor: Vec<Mutation>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let renewed = self.renewed_hash(password, hash).await;
@@ -179,7 +175,7 @@ impl Auth {
         hash: &str,
         renewed_hash: Option<String>,
         factor: Vec<Mutation>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let now = self.clock.now();
@@ -195,7 +191,7 @@ impl Auth {
         id: Uuid,
         mut ops: Vec<Mutation>,
         now: Timestamp,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let session = Session::begin(id, mode, client.clone(), now, self.lifetime(mode));
@@ -225,18 +221,18 @@ impl Auth {
         let user = Arc::new(user.clone());
         let actor = Arc::new(self.permissions.actor(&user, Some(session.id), from).await?);
         let (generation, at, lifetime) = match session.mode {
-            Mode::Session => {
+            SessionMode::Session => {
                 let lifetime = session.date_rotated.until(session.expires);
                 (Some(session.generation), session.date_rotated, lifetime)
             }
-            Mode::Json | Mode::Cookie => {
+            SessionMode::Json | SessionMode::Cookie => {
                 (None, now, self.config.access_token_ttl.min(now.until(session.expires)))
             }
         };
         let claims = Claims::new(session.user, &actor, session.id, generation, at, lifetime);
         let refresh_token = match session.mode {
-            Mode::Session => None,
-            Mode::Json | Mode::Cookie => {
+            SessionMode::Session => None,
+            SessionMode::Json | SessionMode::Cookie => {
                 Some(self.refresh_tokens.make(session.id, &session.seed, session.generation))
             }
         };
@@ -253,10 +249,10 @@ impl Auth {
     }
 
     /// Returns the lifetime of sessions in this mode.
-    pub(super) const fn lifetime(&self, mode: Mode) -> Lifetime {
+    pub(super) const fn lifetime(&self, mode: SessionMode) -> Lifetime {
         let idle = match mode {
-            Mode::Session => self.config.session_ttl,
-            Mode::Json | Mode::Cookie => self.config.refresh_token_ttl,
+            SessionMode::Session => self.config.session_ttl,
+            SessionMode::Json | SessionMode::Cookie => self.config.refresh_token_ttl,
         };
         Lifetime { idle, absolute: self.config.session_lifetime_max }
     }
@@ -264,21 +260,21 @@ impl Auth {
 
 /// Returns whether an account can be used.
 pub(super) fn is_active(user: &Row) -> bool {
-    user.value("status").as_text() == Some(ACTIVE)
+    user.get(&users::status) == Some(AccountStatus::Active)
 }
 
 /// Returns whether an account has a second factor.
 fn has_factor(user: &Row) -> bool {
-    user.value("tfa_secret").as_text().is_some()
+    user.get(&users::tfa_secret).is_some()
 }
 
 /// Returns the key and the password hash of an account that signs in with a password. An account of
 /// an identity provider signs in there only.
 fn account(user: &Row) -> Option<(Uuid, &str)> {
-    if user.value("provider").as_text() != Some(DEFAULT) {
+    if user.get(&users::provider) != Some(DEFAULT_PROVIDER) {
         return None;
     }
-    Some((user.value("id").as_uuid()?, user.value("password").as_text()?))
+    Some((user.get(&users::id)?, user.get(&users::password)?))
 }
 
 /// Returns the update that records a sign-in. Its precondition refuses the sign-in unless the
@@ -291,34 +287,25 @@ fn note_access(
     renewed_hash: Option<String>,
     now: Timestamp,
 ) -> Mutation {
-    let password = USERS.require("password");
-    let mut set = vec![(USERS.require("last_access"), Value::Timestamp(now))];
-    let factor = USERS.require("tfa_secret");
-    let same_factor = match &user[factor] {
-        Value::Null => Test::Null,
-        secret => Test::Eq(secret.clone()),
-    };
-    set.extend(renewed_hash.map(|hash| (password, Value::text(&hash))));
-    Mutation::Update {
-        collection: &USERS,
-        keys: vec![Key::Uuid(id)],
-        set,
-        precondition: Precondition::All(Filter::And(vec![
-            Filter::Field(password, Test::Eq(Value::text(hash))),
-            Filter::Field(factor, same_factor),
-            Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
-            Filter::Field(USERS.require("provider"), Test::Eq(Value::text(DEFAULT))),
-        ])),
-    }
+    let mut set = vec![users::last_access.to(now)];
+    set.extend(renewed_hash.map(|hash| users::password.to(hash)));
+    let unchanged = Filter::And(vec![
+        Filter::equals(&users::password, hash),
+        Filter::equals(&users::tfa_secret, user.get(&users::tfa_secret)),
+        Filter::equals(&users::status, AccountStatus::Active),
+        Filter::equals(&users::provider, DEFAULT_PROVIDER),
+    ]);
+    Mutation::update(&USERS, id, set, Precondition::All(unchanged))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Value;
 
     #[test]
     fn only_active_accounts_can_sign_in() {
-        let user = |status: Value| Row::empty(&USERS).with("status", status);
+        let user = |status: Value| Row::empty(&USERS).with(&users::status, status);
 
         assert!(is_active(&user(Value::text("active"))));
         for status in ["suspended", "draft", "invited", "unverified", "archived", "Active", ""] {

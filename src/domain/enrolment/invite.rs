@@ -11,13 +11,14 @@ use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::urls;
 use crate::domain::items::Update;
 use crate::domain::items::Which;
-use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
+use crate::model::AccountStatus;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Key;
-use crate::model::Value;
+use crate::model::MailKind;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Write;
 use crate::text::fold;
@@ -60,18 +61,18 @@ impl Enrolment {
                 None => new.push(json!({
                     "email": email,
                     "role": invitation.role,
-                    "status": Kind::Invitation.status(),
+                    "status": MailKind::Invitation.status().name(),
                 })),
                 Some(user) => {
-                    let waits = user.value("status").as_text() == Some(Kind::Invitation.status());
-                    let Some(id) = user.value("id").as_uuid().filter(|_| waits) else { continue };
-                    if *user.value("role") != Value::Uuid(invitation.role) {
+                    let waits = user.get(&users::status) == Some(MailKind::Invitation.status());
+                    let Some(id) = user.get(&users::id).filter(|_| waits) else { continue };
+                    if user.get(&users::role) != Some(invitation.role) {
                         let role = json!({"role": invitation.role});
                         let which = Which::One(Json::from(id.to_string()));
                         let update = Update::Same(which, role);
                         self.items.update(actor, &USERS, update, &Json::Null).await?;
                     }
-                    if self.mails.may_send(Kind::Invitation, id).await? {
+                    if self.mails.may_send(MailKind::Invitation, id).await? {
                         mailed.push(id);
                     }
                 }
@@ -84,7 +85,7 @@ impl Enrolment {
         mailed.extend(created(&ops));
         let (now, lifetime) = (self.clock.now(), self.config.invite_ttl);
         let mails =
-            mailed.into_iter().map(|id| Mails::queue(Kind::Invitation, id, url, now, lifetime));
+            mailed.into_iter().map(|id| Mails::queue(MailKind::Invitation, id, url, now, lifetime));
         ops.extend(mails);
         self.changes.commit(Write { actor: actor.user, at: now, ops }).await?;
         self.mails.wake();
@@ -101,13 +102,10 @@ impl Enrolment {
         password: &str,
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
-        self.by_link(Kind::Invitation, token, from, async |id, user| {
+        self.by_link(MailKind::Invitation, token, from, async |id, user| {
             let hash = self.passwords.hash_new(password).await?;
-            let set = vec![
-                (USERS.require("password"), Value::text(&hash)),
-                (USERS.require("status"), Value::text("active")),
-            ];
-            self.follow(Kind::Invitation, id, &user, set).await
+            let set = vec![users::password.to(hash), users::status.to(AccountStatus::Active)];
+            self.follow(MailKind::Invitation, id, &user, set).await
         })
         .await
     }

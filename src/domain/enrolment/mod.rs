@@ -27,22 +27,22 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::password::Passwords;
+use crate::domain::auth::sessions;
 use crate::domain::auth::throttle::Throttle;
 use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::committer::Committer;
 use crate::domain::items::Items;
-use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
 use crate::domain::mails::link::Opened;
 use crate::domain::settings::Settings;
 use crate::model::Field;
 use crate::model::Key;
+use crate::model::MailKind;
 use crate::model::Row;
 use crate::model::Value;
-use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::query::Filter;
-use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
@@ -76,7 +76,7 @@ impl Enrolment {
     /// Opens a link and calls `then` with its account. Invalid links never block a genuine one.
     async fn by_link(
         &self,
-        kind: Kind,
+        kind: MailKind,
         token: &str,
         from: Option<IpAddr>,
         then: impl AsyncFnOnce(Uuid, Row) -> Result<(), Error>,
@@ -94,11 +94,10 @@ impl Enrolment {
     }
 
     /// Returns the account of a link, unless it has changed since the link was issued.
-    async fn account_of(&self, kind: Kind, opened: &Opened) -> Result<(Uuid, Row), Error> {
+    async fn account_of(&self, kind: MailKind, opened: &Opened) -> Result<(Uuid, Row), Error> {
         let user = self.store.find(&USERS, Key::Uuid(opened.user)).await?;
         let is_for = |user: &Row| {
-            user.value("status").as_text() == Some(kind.status())
-                && self.mails.links.fits(opened, user)
+            user.get(&users::status) == Some(kind.status()) && self.mails.links.fits(opened, user)
         };
         user.filter(is_for).map(|user| (opened.user, user)).ok_or_else(used)
     }
@@ -107,29 +106,14 @@ impl Enrolment {
     /// kind. Refused if the account has changed since it was read.
     async fn follow(
         &self,
-        kind: Kind,
+        kind: MailKind,
         id: Uuid,
         user: &Row,
         set: Vec<(&'static Field, Value)>,
     ) -> Result<(), Error> {
-        let unchanged = |name: &str| {
-            let field = USERS.require(name);
-            let test = match &user[field] {
-                Value::Null => Test::Null,
-                value => Test::Eq(value.clone()),
-            };
-            Filter::Field(field, test)
-        };
-        let precondition = Filter::And(["email", "password", "status"].map(unchanged).into());
-        let mut ops = vec![
-            end_sessions(id),
-            Mutation::Update {
-                collection: &USERS,
-                keys: vec![Key::Uuid(id)],
-                set,
-                precondition: Precondition::All(precondition),
-            },
-        ];
+        let unchanged = Filter::unchanged(user, [&users::email, &users::password, &users::status]);
+        let update = Mutation::update(&USERS, id, set, Precondition::All(unchanged));
+        let mut ops = vec![sessions::end_all(id), update];
         let waiting = self.mails.waiting(kind, id).await?;
         if !waiting.is_empty() {
             ops.push(Mails::take_back(waiting));
@@ -149,11 +133,6 @@ impl Enrolment {
 /// Returns the error for a genuine link that is no longer valid.
 fn used() -> Error {
     Error::Forbidden(Forbidden::Action)
-}
-
-fn end_sessions(user: Uuid) -> Mutation {
-    let filter = Filter::Field(SESSIONS.require("user"), Test::Eq(Value::Uuid(user)));
-    Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
 /// Waits until a whole number of steps has passed since `start`. This hides the duration of the

@@ -18,20 +18,21 @@ use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
 use crate::domain::items;
-use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
 use crate::domain::settings::InForce;
+use crate::model::AccountStatus;
 use crate::model::Actor;
-use crate::model::Key;
+use crate::model::Field;
+use crate::model::MailKind;
 use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
-use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::text::fold;
@@ -52,8 +53,8 @@ pub struct Registration<'a> {
 
 /// The names of an account.
 struct Names {
-    first: Value,
-    last: Value,
+    first: Option<Value>,
+    last: Option<Value>,
 }
 
 impl Enrolment {
@@ -99,9 +100,9 @@ impl Enrolment {
     /// used already, or belongs to an earlier registration of the same address;
     /// [`Error::RequestsExceeded`] after too many attempts.
     pub async fn confirm(&self, token: &str, from: Option<IpAddr>) -> Result<(), Error> {
-        self.by_link(Kind::Registration, token, from, async |id, user| {
-            let set = vec![(USERS.require("status"), Value::text("active"))];
-            self.follow(Kind::Registration, id, &user, set).await
+        self.by_link(MailKind::Registration, token, from, async |id, user| {
+            let set = vec![users::status.to(AccountStatus::Active)];
+            self.follow(MailKind::Registration, id, &user, set).await
         })
         .await
     }
@@ -141,17 +142,17 @@ impl Enrolment {
         verifies: bool,
     ) -> Result<Vec<Mutation>, Error> {
         let id = id::fresh();
-        let status = if verifies { Kind::Registration.status() } else { "active" };
+        let status = if verifies { MailKind::Registration.status() } else { AccountStatus::Active };
         let row = self
             .accounts
             .row(id, email, None, None)
             .await?
-            .with("first_name", names.first)
-            .with("last_name", names.last)
-            .with("password", Value::text(hash))
-            .with("role", role.map_or(Value::Null, Value::Uuid))
-            .with("status", Value::text(status));
-        let mut ops = vec![Mutation::Create { collection: &USERS, rows: vec![row] }];
+            .with(&users::first_name, names.first)
+            .with(&users::last_name, names.last)
+            .with(&users::password, hash)
+            .with(&users::role, role)
+            .with(&users::status, status);
+        let mut ops = vec![Mutation::create(row)];
         if verifies {
             ops.push(self.confirmation(id, url));
         }
@@ -167,26 +168,22 @@ impl Enrolment {
         url: Option<&str>,
         user: &Row,
     ) -> Result<Vec<Mutation>, Error> {
-        let status = USERS.require("status");
-        let pending = Test::Eq(Value::text(Kind::Registration.status()));
-        let pending = Filter::Field(status, pending);
-        let Some(id) = user.value("id").as_uuid() else { return Ok(Vec::new()) };
-        let is_pending = pending.matches(&Record::from(user.clone()));
-        if !is_pending || !self.mails.may_send(Kind::Registration, id).await? {
+        let pending = MailKind::Registration.status();
+        let Some(id) = user.get(&users::id) else { return Ok(Vec::new()) };
+        if user.get(&users::status) != Some(pending)
+            || !self.mails.may_send(MailKind::Registration, id).await?
+        {
             return Ok(Vec::new());
         }
-        let update = Mutation::Update {
-            collection: &USERS,
-            keys: vec![Key::Uuid(id)],
-            set: vec![
-                (USERS.require("password"), Value::text(hash)),
-                (USERS.require("first_name"), names.first),
-                (USERS.require("last_name"), names.last),
-            ],
-            precondition: Precondition::All(pending),
-        };
+        let set = vec![
+            users::password.to(hash),
+            users::first_name.to(names.first),
+            users::last_name.to(names.last),
+        ];
+        let is_pending = Precondition::All(Filter::equals(&users::status, pending));
+        let update = Mutation::update(&USERS, id, set, is_pending);
         let mut ops = vec![update, self.confirmation(id, url)];
-        let waiting = self.mails.waiting(Kind::Registration, id).await?;
+        let waiting = self.mails.waiting(MailKind::Registration, id).await?;
         if !waiting.is_empty() {
             ops.push(Mails::take_back(waiting));
         }
@@ -195,7 +192,7 @@ impl Enrolment {
 
     fn confirmation(&self, id: Uuid, url: Option<&str>) -> Mutation {
         let lifetime = self.config.verification_ttl;
-        Mails::queue(Kind::Registration, id, url, self.clock.now(), lifetime)
+        Mails::queue(MailKind::Registration, id, url, self.clock.now(), lifetime)
     }
 }
 
@@ -211,7 +208,7 @@ fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
     let environment = Environment::new(&actor, now);
     let filter = folded(filter, &environment);
     let filter = Filter::parse(&USERS, &filter, &environment, &Limits::default())?;
-    let row = Row::empty(&USERS).with("email", Value::text(&fold(email)));
+    let row = Row::empty(&USERS).with(&users::email, &*fold(email));
     Ok(filter.matches(&Record::from(row)))
 }
 
@@ -242,14 +239,13 @@ fn check_address(email: &str) -> Result<(), Error> {
 impl Names {
     /// Reads the names as they are stored.
     fn read(registration: &Registration<'_>) -> Result<Self, Error> {
-        let read = |field: &str, name: Option<&str>| {
-            let field = USERS.require(field);
-            // `CONTENT_LENGTH_MAX` does not apply to names.
-            name.map_or(Ok(Value::Null), |name| USERS.text(field, name, usize::MAX))
+        // `CONTENT_LENGTH_MAX` does not apply to names.
+        let read = |field: &'static Field, name: Option<&str>| {
+            name.map(|name| USERS.text(field, name, usize::MAX)).transpose()
         };
         Ok(Self {
-            first: read("first_name", registration.first_name)?,
-            last: read("last_name", registration.last_name)?,
+            first: read(&users::first_name, registration.first_name)?,
+            last: read(&users::last_name, registration.last_name)?,
         })
     }
 }

@@ -10,12 +10,13 @@ use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
-use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
 use crate::model::Key;
-use crate::model::Value;
+use crate::model::MailKind;
+use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::id;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::store::Mutation;
 
 /// Validity of a link.
@@ -57,10 +58,10 @@ impl Enrolment {
         password: &str,
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
-        self.by_link(Kind::Reset, token, from, async |id, user| {
+        self.by_link(MailKind::Reset, token, from, async |id, user| {
             let hash = self.passwords.hash_new(password).await?;
-            let set = vec![(USERS.require("password"), Value::text(&hash))];
-            self.follow(Kind::Reset, id, &user, set).await?;
+            let set = vec![users::password.to(hash)];
+            self.follow(MailKind::Reset, id, &user, set).await?;
             tracing::info!(user.id = %id, "a password was reset");
             Ok(())
         })
@@ -75,12 +76,12 @@ impl Enrolment {
         }
         let mut ops: Vec<Mutation> = Vec::new();
         if let Some(user) = &found
-            && user.value("status").as_text() == Some(Kind::Reset.status())
-            && user.value("provider").as_text() == Some("default")
-            && let Some(id) = user.value("id").as_uuid()
-            && self.mails.may_send(Kind::Reset, id).await?
+            && user.get(&users::status) == Some(MailKind::Reset.status())
+            && user.get(&users::provider) == Some(DEFAULT_PROVIDER)
+            && let Some(id) = user.get(&users::id)
+            && self.mails.may_send(MailKind::Reset, id).await?
         {
-            ops.push(Mails::queue(Kind::Reset, id, url, self.clock.now(), LIFETIME));
+            ops.push(Mails::queue(MailKind::Reset, id, url, self.clock.now(), LIFETIME));
         }
         // An empty write without an account: it is refused whenever another write would be.
         self.commit(ops).await?;

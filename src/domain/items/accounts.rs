@@ -4,29 +4,41 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
-use crate::domain::auth::Mode;
 use crate::domain::permissions::Permissions;
 use crate::domain::row_cache::RowCache;
 use crate::model::Actor;
+use crate::model::Field;
+use crate::model::IntoValue;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::Value;
+use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::access;
+use crate::model::schema::sessions;
+use crate::model::schema::settings;
+use crate::model::schema::users;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
 
 /// The fields whose change ends the sessions of an account.
-const GROUNDS: [&str; 5] = ["email", "password", "status", "provider", "external_identifier"];
+static GROUNDS: [&Field; 5] = [
+    users::email.field(),
+    users::password.field(),
+    users::status.field(),
+    users::provider.field(),
+    users::external_identifier.field(),
+];
 
 /// The fields that link an account to an identity at a provider.
-const IDENTITY: [&str; 3] = ["provider", "external_identifier", "auth_data"];
-
-/// The provider of accounts with a local password.
-pub(super) const DEFAULT: &str = "default";
+static IDENTITY: [&Field; 3] =
+    [users::provider.field(), users::external_identifier.field(), users::auth_data.field()];
 
 /// The fields that set the role of an account or of future accounts.
-const ROLES: [&str; 2] = ["role", "public_registration_role"];
+static ROLES: [&Field; 3] =
+    [users::role.field(), access::role.field(), settings::public_registration_role.field()];
 
 /// Adds the deletion of the sessions of accounts when their address, password, status or identity
 /// at a provider changes. It is part of the same transaction, so no sign-in can happen in between.
@@ -37,19 +49,19 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Mutation>) {
     for op in ops.iter() {
         if let Mutation::Update { collection, keys, set, .. } = op
             && **collection == USERS
-            && set.iter().any(|(field, _)| GROUNDS.contains(&field.name))
+            && set.iter().any(|(field, _)| GROUNDS.contains(field))
         {
             ending.extend(keys.iter().map(|key| Value::from(*key)));
         }
     }
     if !ending.is_empty() {
-        let mut filter = Filter::Field(SESSIONS.require("user"), Test::In(ending));
+        let mut filter = Filter::Field(&sessions::user, Test::In(ending));
         if let Some(own) = actor.session {
             let other = Test::Neq(Value::Uuid(own));
-            let in_body = Test::Neq(Value::text(Mode::Session.name()));
+            let in_body = Test::Neq(SessionMode::Session.into_value());
             filter = filter.and(Filter::Or(vec![
                 Filter::Field(SESSIONS.key(), other),
-                Filter::Field(SESSIONS.require("mode"), in_body),
+                Filter::Field(&sessions::mode, in_body),
             ]));
         }
         ops.insert(0, Mutation::DeleteWhere { collection: &SESSIONS, filter });
@@ -73,21 +85,19 @@ pub(super) async fn keep_in_place(
         return Ok(());
     }
     let roles = permissions.administrator_roles();
-    let gives_all = |role: &Value| role.as_uuid().is_some_and(|role| roles.contains(&role));
+    let gives_all = |role: Option<Uuid>| role.is_some_and(|role| roles.contains(&role));
     for op in ops {
         let (collection, touched) = match op {
             Mutation::Create { collection, rows } => {
-                let role = USERS.require("role");
-                let refused = |row: &Row| gives_all(&row[role]) || has_identity(row);
+                let refused = |row: &Row| gives_all(row.get(&users::role)) || has_identity(row);
                 if **collection == USERS && rows.iter().any(refused) {
                     return Err(Error::Forbidden(Forbidden::Action));
                 }
                 (*collection, &[][..])
             }
             Mutation::Update { collection, keys, set, .. } => {
-                let is_identity = |field: &str| **collection == USERS && IDENTITY.contains(&field);
                 if set.iter().any(|(field, value)| {
-                    is_identity(field.name) || ROLES.contains(&field.name) && gives_all(value)
+                    IDENTITY.contains(field) || ROLES.contains(field) && gives_all(value.as_uuid())
                 }) {
                     return Err(Error::Forbidden(Forbidden::Action));
                 }
@@ -106,11 +116,12 @@ pub(super) async fn keep_in_place(
             continue;
         }
         let rows = directory.find_many(&USERS, touched).await?;
-        let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.value("id").as_uuid()).collect();
-        let users = permissions.administrators_among(&ids).await?;
+        let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.get(&users::id)).collect();
+        let administrators = permissions.administrators_among(&ids).await?;
         for row in rows {
-            let id = row.value("id").as_uuid();
-            let is_admin = id.is_some_and(|id| users.contains(&id)) || gives_all(row.value("role"));
+            let id = row.get(&users::id);
+            let is_admin = id.is_some_and(|id| administrators.contains(&id))
+                || gives_all(row.get(&users::role));
             if is_admin && id != actor.user {
                 return Err(Error::Forbidden(Forbidden::Item));
             }
@@ -121,6 +132,6 @@ pub(super) async fn keep_in_place(
 
 /// Returns whether a new account is linked to an identity at a provider.
 fn has_identity(row: &Row) -> bool {
-    row.value("provider").as_text() != Some(DEFAULT)
-        || IDENTITY[1..].iter().any(|field| *row.value(field) != Value::Null)
+    row.get(&users::provider) != Some(DEFAULT_PROVIDER)
+        || IDENTITY[1..].iter().any(|field| !row[*field].is_null())
 }

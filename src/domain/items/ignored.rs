@@ -74,7 +74,8 @@ mod tests {
     use crate::model::schema::PERMISSIONS;
 
     fn reasons(collection: &'static Collection, fields: &[&str], unknown: &[&str]) -> Vec<String> {
-        let fields: Vec<&Field> = fields.iter().map(|name| collection.require(name)).collect();
+        let fields: Vec<&Field> =
+            fields.iter().map(|name| collection.field(name).unwrap()).collect();
         let missing = missing(collection, &fields, unknown).into_iter();
         let reason = |violation: Violation| match violation.details.as_slice() {
             [(_, reason)] => reason.as_str().unwrap_or_default().to_owned(),

@@ -32,7 +32,6 @@ pub mod write;
 mod written;
 
 pub use patterns::Patterns;
-pub use rules::STATES;
 pub use rules::is_address;
 
 use std::sync::Arc;

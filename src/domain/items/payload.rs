@@ -52,7 +52,7 @@ impl Items {
         unknown: &[&str],
     ) -> Result<Row, Error> {
         let collection = scope.collection();
-        let mut row = defaults(collection);
+        let mut row = Row::new(collection);
         let key = collection.key();
         match payload.get(key.name) {
             Some(chosen) => row.set(key, chosen_key(scope, chosen)?),
@@ -133,7 +133,7 @@ impl Items {
         unknown: &[&str],
         violations: &mut Vec<Violation>,
     ) {
-        let content = schema::MESSAGES.require("content");
+        let content = schema::messages::content.field();
         for field in fields.filter(|field| self.config.require_content && **field == *content) {
             let has_text = row[field].as_text().is_some_and(has_visible_text);
             if has_text || violations.iter().any(|violation| violation.field == field.name) {
@@ -293,26 +293,6 @@ pub(super) fn not_null(field: &Field) -> Violation {
     Violation::new(field.name, "nnull", Vec::new())
 }
 
-/// Returns the default values of a new item.
-fn defaults(collection: &'static Collection) -> Row {
-    let row = Row::empty(collection);
-    if *collection == schema::USERS {
-        row.with("status", Value::text("active"))
-            .with("provider", Value::text("default"))
-            .with("email_notifications", Value::Boolean(true))
-            .with("text_direction", Value::text("auto"))
-    } else if *collection == schema::ROLES {
-        row.with("icon", Value::text("supervised_user_circle"))
-    } else if *collection == schema::POLICIES {
-        row.with("icon", Value::text("badge"))
-            .with("enforce_tfa", Value::Boolean(false))
-            .with("admin_access", Value::Boolean(false))
-            .with("app_access", Value::Boolean(false))
-    } else {
-        row
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -347,7 +327,7 @@ mod tests {
 
     #[test]
     fn unpermitted_fields_are_refused_by_name() {
-        let scope = scope(RuleFields::Some(vec![MESSAGES.require("content")]));
+        let scope = scope(RuleFields::Some(vec![&schema::messages::content]));
 
         let payload = object(&json!({"content": 1, "date_created": 2, "x": 3}));
         let refused = permitted(&scope, &payload);

@@ -251,12 +251,12 @@ mod tests {
     use crate::query::Total;
 
     fn total(operation: Operation, field: Option<&str>) -> Total {
-        Total { operation, of: field.map(|name| Term::from(MESSAGES.require(name))) }
+        Total { operation, of: field.map(|name| Term::from(MESSAGES.field(name).unwrap())) }
     }
 
     fn written(groups: &[&str], asked: Vec<Total>, values: Vec<AggregateValue>) -> String {
         let groups = groups.iter().map(|name| {
-            let term = Term::from(MESSAGES.require(name));
+            let term = Term::from(MESSAGES.field(name).unwrap());
             (term.name(), term)
         });
         let totals = Aggregation { groups: groups.collect(), totals: asked, sort: Vec::new() };

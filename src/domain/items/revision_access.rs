@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
@@ -19,8 +18,8 @@ use crate::model::Actor;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::history::REVISIONS;
+use crate::model::history::revisions;
 use crate::model::schema::MESSAGES;
 use crate::query::Scope;
 
@@ -78,35 +77,32 @@ fn shows(scope: &Scope, message: &Record, name: &str) -> bool {
 
 /// Returns the message of a revision, as it was after the change.
 fn message(revision: &Row) -> Option<Row> {
-    let Value::Json(data) = revision.value("data") else { return None };
+    let data = revision.get(&revisions::data)?;
     let mut message = Row::empty(&MESSAGES);
     for field in MESSAGES.columns() {
         let json = data.get(field.name).unwrap_or(&Json::Null);
         message.set(field, typed::value(&MESSAGES, field, json, usize::MAX).ok()?);
     }
     // The key in `data` must be that of the item that the revision names.
-    let named = revision.value("item").as_text()?;
+    let named = revision.get(&revisions::item)?;
     let is_named = match message.key()? {
         Key::Integer(number) => number.to_string() == named,
         Key::Uuid(_) => false,
     };
-    (is_named && revision.value("collection").as_text() == Some(MESSAGES.name)).then_some(message)
+    (is_named && revision.get(&revisions::collection) == Some(MESSAGES.name)).then_some(message)
 }
 
 /// Returns a revision without the hidden fields of the message; null if all of them are hidden.
 fn veiled(revision: &Row, shows: impl Fn(&str) -> bool) -> Arc<Row> {
     let mut veiled = revision.clone();
     let is_shown = MESSAGES.columns().any(|field| shows(field.name));
-    for name in ["data", "delta"] {
-        let kept = match revision.value(name) {
-            Value::Json(document) if is_shown => document.as_object().map(|fields| {
-                let fields = fields.iter().filter(|(name, _)| shows(name));
-                fields.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>()
-            }),
-            _ => None,
-        };
-        let value = kept.map_or(Value::Null, |kept| Value::Json(Arc::new(Json::Object(kept))));
-        veiled.set(REVISIONS.require(name), value);
+    for column in [&revisions::data, &revisions::delta] {
+        let document = revision.get(column).filter(|_| is_shown).and_then(Json::as_object);
+        let kept = document.map(|fields| {
+            let fields = fields.iter().filter(|(name, _)| shows(name));
+            Json::Object(fields.map(|(name, value)| (name.clone(), value.clone())).collect())
+        });
+        veiled = veiled.with(column, kept);
     }
     Arc::new(veiled)
 }

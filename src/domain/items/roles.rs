@@ -6,6 +6,7 @@ use crate::domain::Error;
 use crate::domain::row_cache::RowCache;
 use crate::model::Key;
 use crate::model::schema::ROLES;
+use crate::model::schema::roles;
 use crate::store::Mutation;
 
 /// The maximum number of checked ancestors. Those beyond it grant no permissions anyway.
@@ -17,7 +18,7 @@ const ANCESTORS_MAX: usize = 100;
 /// # Errors
 /// [`Error::InvalidPayload`].
 pub(super) async fn check_parents(directory: &RowCache, ops: &[Mutation]) -> Result<(), Error> {
-    let parent = ROLES.require("parent");
+    let parent = roles::parent.field();
     let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
     for op in ops {
         match op {

@@ -10,21 +10,25 @@ use crate::domain::Violation;
 use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
 use crate::domain::permissions::Networks;
+use crate::model::AccountStatus;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
+use crate::model::Column;
+use crate::model::Field;
 use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema;
+use crate::model::schema::permissions;
+use crate::model::schema::policies;
+use crate::model::schema::settings;
+use crate::model::schema::users;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
 use crate::query::Test;
 use crate::text::is_visible;
-
-/// The states of an account. Only an account in the first one can be used.
-pub const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
 
 /// The values of the default appearance.
 const LOOKS: [&str; 3] = ["auto", "light", "dark"];
@@ -106,18 +110,17 @@ pub(super) fn of_collection(
     row: &Row,
 ) -> Result<Vec<Violation>, Error> {
     let mut violations = Vec::new();
-    let sent = |name: &str| payload.contains_key(name) && !row.value(name).is_null();
+    let sent = |field: &'static Field| payload.contains_key(field.name) && !row[field].is_null();
     if *collection == schema::USERS {
-        if sent("email") && !row.value("email").as_text().is_some_and(is_address) {
+        if sent(&users::email) && !row.get(&users::email).is_some_and(is_address) {
             violations.push(Violation::new("email", "email", vec![]));
         }
-        if payload.contains_key("status")
-            && !row.value("status").as_text().is_some_and(|status| STATES.contains(&status))
-        {
-            violations.push(Violation::new("status", "in", vec![("valid", json!(STATES))]));
+        if payload.contains_key("status") && row.get(&users::status).is_none() {
+            let names = AccountStatus::ALL.map(AccountStatus::name);
+            violations.push(Violation::new("status", "in", vec![("valid", json!(names))]));
         }
     } else if *collection == schema::POLICIES {
-        if let Value::Json(list) = row.value("ip_access")
+        if let Some(list) = row.get(&policies::ip_access)
             && let Some(entry) = Networks::nonsense(list)
         {
             return Err(Error::payload(format!(
@@ -126,16 +129,16 @@ pub(super) fn of_collection(
             )));
         }
     } else if *collection == schema::PERMISSIONS {
-        if sent("action") && row.value("action").as_text().and_then(Action::find).is_none() {
+        if sent(&permissions::action) && row.get(&permissions::action).is_none() {
             let names = Action::ALL.map(Action::name);
             violations.push(Violation::new("action", "in", vec![("valid", json!(names))]));
         }
-        let collection = row.value("collection").as_text().and_then(schema::find);
-        for name in ["permissions", "validation"] {
-            check_filter(collection, name, row)?;
+        let collection = row.get(&permissions::collection).and_then(schema::find);
+        for filter in [&permissions::permissions, &permissions::validation] {
+            check_filter(collection, filter, row)?;
         }
     } else if *collection == schema::SETTINGS {
-        let attempts = row.value("auth_login_attempts").as_integer();
+        let attempts = row.get(&settings::auth_login_attempts);
         if attempts.is_some_and(|attempts| attempts < 1) {
             violations.push(Violation::new(
                 "auth_login_attempts",
@@ -143,8 +146,8 @@ pub(super) fn of_collection(
                 vec![("valid", json!(1))],
             ));
         }
-        if sent("default_appearance")
-            && !row.value("default_appearance").as_text().is_some_and(|it| LOOKS.contains(&it))
+        if sent(&settings::default_appearance)
+            && !row.get(&settings::default_appearance).is_some_and(|it| LOOKS.contains(&it))
         {
             violations.push(Violation::new(
                 "default_appearance",
@@ -152,15 +155,13 @@ pub(super) fn of_collection(
                 vec![("valid", json!(LOOKS))],
             ));
         }
-        let policy = row.value("auth_password_policy").as_text().filter(|text| !text.is_empty());
+        let policy = row.get(&settings::auth_password_policy).filter(|text| !text.is_empty());
         if let Some(Err(should)) = policy.map(Pattern::parse) {
             return Err(Error::payload(format!("\"auth_password_policy\" must be {should}")));
         }
-        let filter = "public_registration_email_filter";
-        if sent(filter)
-            && !matches!(row.value(filter), Value::Json(json) if json.is_object() || json.is_null())
-        {
-            return Err(Error::payload(format!("\"{filter}\" must be of type object")));
+        let filter = &settings::public_registration_email_filter;
+        if sent(filter) && !row.get(filter).is_some_and(|json| json.is_object() || json.is_null()) {
+            return Err(Error::payload(format!("\"{}\" must be of type object", filter.name)));
         }
         check_filter(Some(&schema::USERS), filter, row)?;
     }
@@ -169,17 +170,17 @@ pub(super) fn of_collection(
 
 fn check_filter(
     collection: Option<&'static Collection>,
-    name: &'static str,
+    column: &Column<Json>,
     row: &Row,
 ) -> Result<(), Error> {
-    if let (Some(collection), Value::Json(filter)) = (collection, row.value(name))
+    if let (Some(collection), Some(filter)) = (collection, row.get(column))
         && filter.is_object()
     {
         let actor = Actor::denied();
         let now = crate::clock::Timestamp::from_millis(0);
         let environment = Environment::new(&actor, now);
         let limits = Limits::default();
-        let read = if name == "validation" {
+        let read = if *column.field() == permissions::validation {
             let (payload, row) = (&Map::new(), &Row::empty(collection));
             let trials = &Trials::default();
             let nothing = Validation { payload, row, environment, limits: &limits, trials };
@@ -192,7 +193,7 @@ fn check_filter(
                 Error::InvalidQuery(reason) => reason,
                 other => other.to_string(),
             };
-            Error::payload(format!("\"{name}\" is not a valid filter: {reason}"))
+            Error::payload(format!("\"{}\" is not a valid filter: {reason}", column.name))
         })?;
     }
     Ok(())

@@ -12,7 +12,10 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::domain::admission::Admission;
 use crate::domain::admission::Progress;
+use crate::model::AccountStatus;
+use crate::model::Action;
 use crate::model::Actor;
+use crate::model::Column;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
@@ -22,6 +25,12 @@ use crate::model::schema::PERMISSIONS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::USERS;
+use crate::model::schema::access;
+use crate::model::schema::messages;
+use crate::model::schema::permissions;
+use crate::model::schema::policies;
+use crate::model::schema::roles;
+use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Write;
 
@@ -75,23 +84,19 @@ impl World {
             public_user: None,
         };
         let world = Self { items, folder };
-        let flags = ["enforce_tfa", "admin_access", "app_access"];
-        let policy = named(&POLICIES, POLICY, "Chat");
-        world
-            .add(flags.iter().fold(policy, |row, flag| row.with(flag, Value::Boolean(false))))
-            .await;
-        world.add(named(&ROLES, ROLE, "Member")).await;
+        world.add(named(Row::new(&POLICIES), &policies::name, POLICY, "Chat")).await;
+        world.add(named(Row::new(&ROLES), &roles::name, ROLE, "Member")).await;
         world.add_user(ALICE, "alice").await;
         world.add_user(BOB, "bob").await;
-        let access = Row::empty(&ACCESS).with("id", uuid(5)).with("role", uuid(ROLE));
-        world.add(access.with("policy", uuid(POLICY))).await;
+        let access = Row::empty(&ACCESS).with(&access::id, uuid(5)).with(&access::role, uuid(ROLE));
+        world.add(access.with(&access::policy, uuid(POLICY))).await;
         for (collection, fields, filter) in rules {
             let row = Row::empty(&PERMISSIONS)
-                .with("collection", Value::text(collection))
-                .with("action", Value::text("read"))
-                .with("fields", Value::Json(Arc::new(fields.clone())))
-                .with("permissions", Value::Json(Arc::new(filter.clone())));
-            world.add(row.with("policy", uuid(POLICY))).await;
+                .with(&permissions::collection, *collection)
+                .with(&permissions::action, Action::Read)
+                .with(&permissions::fields, fields.clone())
+                .with(&permissions::permissions, filter.clone());
+            world.add(row.with(&permissions::policy, uuid(POLICY))).await;
         }
         for (author, content) in [
             (ALICE, Some("a1")),
@@ -100,10 +105,10 @@ impl World {
             (BOB, Some("b1")),
             (ALICE, None),
         ] {
-            let row = Row::empty(&MESSAGES).with("user_created", uuid(author));
+            let row = Row::empty(&MESSAGES).with(&messages::user_created, uuid(author));
             let at = Timestamp::from_millis(1_767_225_600_000);
-            let row = row.with("date_created", Value::Timestamp(at));
-            world.add(row.with("content", content.map_or(Value::Null, Value::text))).await;
+            let row = row.with(&messages::date_created, at);
+            world.add(row.with(&messages::content, content)).await;
         }
         world
     }
@@ -116,14 +121,14 @@ impl World {
 
     async fn add_user(&self, id: u128, name: &str) {
         let row = Row::empty(&USERS)
-            .with("id", uuid(id))
-            .with("first_name", Value::text(name))
-            .with("email", Value::text(&format!("{name}@example.com")))
-            .with("title", Value::text("secretly great"))
-            .with("status", Value::text("active"))
-            .with("provider", Value::text("default"))
-            .with("email_notifications", Value::Boolean(true))
-            .with("role", uuid(ROLE));
+            .with(&users::id, uuid(id))
+            .with(&users::first_name, name)
+            .with(&users::email, &format!("{name}@example.com"))
+            .with(&users::title, "secretly great")
+            .with(&users::status, AccountStatus::Active)
+            .with(&users::provider, "default")
+            .with(&users::email_notifications, true)
+            .with(&users::role, uuid(ROLE));
         self.add(row).await;
     }
 
@@ -163,8 +168,10 @@ fn uuid(id: u128) -> Value {
     Value::Uuid(Uuid::from_u128(id))
 }
 
-fn named(collection: &'static Collection, id: u128, name: &str) -> Row {
-    Row::empty(collection).with("id", uuid(id)).with("name", Value::text(name))
+fn named(row: Row, column: &Column<str>, id: u128, name: &str) -> Row {
+    let mut row = row.with(column, name);
+    row.set(row.collection().key(), uuid(id));
+    row
 }
 
 fn text(id: u128) -> String {

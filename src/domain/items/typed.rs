@@ -79,7 +79,7 @@ pub(super) fn value(
 /// Returns a document of the field's shape. A list of texts may also be comma-separated text.
 fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
     let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
-    match (field.document(), json) {
+    match (field.document, json) {
         (Document::Texts, Json::String(text)) => Ok(names(text).collect()),
         (Document::Texts, Json::Array(parts)) if parts.iter().all(Json::is_string) => {
             Ok(json.clone())
@@ -118,10 +118,14 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::PERMISSIONS;
     use crate::model::schema::USERS;
+    use crate::model::schema::access;
+    use crate::model::schema::messages;
+    use crate::model::schema::permissions;
+    use crate::model::schema::users;
 
     #[test]
     fn any_json_value_converts_to_text() {
-        let content = MESSAGES.require("content");
+        let content = messages::content.field();
         for (json, expected) in [
             (json!("a"), "a"),
             (json!(12), "12"),
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn integers_must_be_exact_in_javascript() {
-        let sort = ACCESS.require("sort");
+        let sort = access::sort.field();
         let most = (1_i64 << 53) - 1;
         for (sent, number) in [(json!(5), 5), (json!(5.0), 5), (json!("5"), 5), (json!(most), most)]
         {
@@ -149,12 +153,12 @@ mod tests {
 
     #[test]
     fn too_long_and_unstorable_text_is_refused() {
-        let content = MESSAGES.require("content");
+        let content = messages::content.field();
 
         assert!(value(&MESSAGES, content, &json!("äöü"), 3).is_ok());
         assert!(value(&MESSAGES, content, &json!("äöü!"), 3).is_err());
         assert!(value(&MESSAGES, content, &json!("a\0b"), 9).is_err());
-        let (name, tags) = (USERS.require("first_name"), USERS.require("tags"));
+        let (name, tags) = (users::first_name.field(), users::tags.field());
         assert!(value(&USERS, name, &json!("x".repeat(255)), 9).is_ok());
         for (field, long) in [(name, json!("x".repeat(256))), (tags, json!(["x".repeat(5000)]))] {
             let refused = value(&USERS, field, &long, 9);
@@ -165,9 +169,9 @@ mod tests {
 
     #[test]
     fn json_documents_must_have_the_expected_shape() {
-        let fields = PERMISSIONS.require("fields");
-        let filter = PERMISSIONS.require("permissions");
-        let overrides = USERS.require("theme_dark_overrides");
+        let fields = permissions::fields.field();
+        let filter = permissions::permissions.field();
+        let overrides = users::theme_dark_overrides.field();
         let read = |field, json| match value(&PERMISSIONS, field, &json, 9) {
             Ok(Value::Json(json)) => Some(Json::clone(&json)),
             Err(Error::InvalidPayload(_)) => None,
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_relation_accepts_only_a_key() {
-        let role = USERS.require("role");
+        let role = users::role.field();
 
         assert!(value(&USERS, role, &json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"), 9).is_ok());
         for wrong in [json!("x"), json!(7), json!({"name": "Admins", "admin_access": true})] {

@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 
 use crate::domain::Error;
 use crate::domain::items::Items;
-use crate::domain::items::accounts;
 use crate::domain::items::json_writer::MASK;
 use crate::domain::items::payload::Values;
 use crate::domain::items::payload::not_null;
@@ -23,8 +22,9 @@ use crate::model::Kind;
 use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::collection::Special;
-use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::query::Scope;
 
 /// The current items, and the caller's read access to them.
@@ -87,10 +87,10 @@ impl Current {
             entry.0.special == Special::Password && entry.1.is_null()
         };
         let Some((password, _)) = set.iter().find(emptied) else { return Ok(()) };
-        let provider = set.iter().find(|(field, _)| field.name == "provider");
+        let provider = set.iter().find(|(field, _)| **field == users::provider);
         let is_needed = |row: &Row| {
-            let provider = provider.map_or(row.value("provider"), |(_, value)| value);
-            let signs_in = !actor.admin || provider.as_text() == Some(accounts::DEFAULT);
+            let provider = provider.map_or(&row[users::provider.field()], |(_, value)| value);
+            let signs_in = !actor.admin || provider.as_text() == Some(DEFAULT_PROVIDER);
             signs_in && !row[password].is_null()
         };
         if self.rows.values().any(|row| is_needed(row)) {
@@ -100,9 +100,8 @@ impl Current {
     }
 
     fn require_address(&self, actor: &Actor, set: &Values) -> Result<(), Error> {
-        let emptied = |entry: &&(&'static Field, Value)| {
-            entry.0.name == "email" && self.collection == &USERS && entry.1.is_null()
-        };
+        let emptied =
+            |entry: &&(&'static Field, Value)| *entry.0 == users::email && entry.1.is_null();
         let Some((email, _)) = set.iter().find(emptied) else { return Ok(()) };
         let is_needed = |row: &Row| {
             let is_own = row.key() == actor.user.map(Key::Uuid);

@@ -186,12 +186,13 @@ mod tests {
     use crate::model::Actor;
     use crate::model::Value;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
 
     fn check(rule: &Json, payload: &Json) -> Result<Vec<(String, &'static str)>, Error> {
         let payload = payload.as_object().expect("the test passes an object");
         let mut row = Row::empty(&MESSAGES);
         if let Some(text) = payload.get("content").and_then(Json::as_str) {
-            row.set(MESSAGES.require("content"), Value::text(text));
+            row.set(&messages::content, Value::text(text));
         }
         let (actor, limits) = (Actor::denied(), Limits::default());
         let environment = Environment::new(&actor, Timestamp::from_millis(0));

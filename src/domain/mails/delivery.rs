@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::mails::COUNTED;
-use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
 use crate::domain::mails::letter;
 use crate::domain::mails::letter::Parts;
@@ -22,11 +21,16 @@ use crate::domain::mails::link;
 use crate::mail::Email;
 use crate::mail::MailError;
 use crate::mail::Mailer;
+use crate::model::Field;
 use crate::model::Key;
+use crate::model::MailKind;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::MAILS;
 use crate::model::schema::USERS;
+use crate::model::schema::mails;
+use crate::model::schema::settings;
+use crate::model::schema::users;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
@@ -52,7 +56,7 @@ const LAST_WORD: Duration = Duration::from_secs(3);
 struct Queued {
     id: Uuid,
     user: Uuid,
-    kind: Kind,
+    kind: MailKind,
     url: Option<String>,
     expires: Timestamp,
     created: Timestamp,
@@ -135,14 +139,14 @@ impl Mails {
         match outcome {
             Outcome::Dropped => self.drop_mails(vec![Key::Uuid(mail.id)]).await,
             Outcome::Sent => {
-                self.note(mail.id, vec![("date_next", Value::Null)], Precondition::None).await
+                self.note(mail.id, vec![mails::date_next.to(Value::Null)], Precondition::None).await
             }
             Outcome::Later => {
                 // The time of the failure: the attempt itself may have taken a while.
-                let next = Value::Timestamp(self.clock.now().plus(backoff(mail.attempts)));
-                let set = vec![("date_next", next), ("attempts", Value::Integer(attempts))];
+                let next = self.clock.now().plus(backoff(mail.attempts));
+                let set = vec![mails::date_next.to(next), mails::attempts.to(attempts)];
                 // A mail that was cancelled meanwhile is not retried.
-                let waits = Filter::Field(MAILS.require("date_next"), Test::Nnull);
+                let waits = Filter::Field(&mails::date_next, Test::Nnull);
                 match self.note(mail.id, set, Precondition::All(waits)).await {
                     Err(Error::Forbidden(_)) => Ok(()),
                     noted => noted,
@@ -156,15 +160,15 @@ impl Mails {
         let Some(user) = self.store.find(&USERS, Key::Uuid(mail.user)).await? else {
             return Ok(None);
         };
-        let Some(to) = user.value("email").as_text() else { return Ok(None) };
-        if user.value("status").as_text() != Some(mail.kind.status()) {
+        let Some(to) = user.get(&users::email) else { return Ok(None) };
+        if user.get(&users::status) != Some(mail.kind.status()) {
             return Ok(None);
         }
         let token = self.links.make(mail.kind, mail.user, &user, mail.created, mail.expires);
         let Some(link) = self.link(mail, &token) else { return Ok(None) };
         let settings = self.settings.in_force().await?;
-        let project = settings.project_name().unwrap_or(&self.project_name);
-        let color = settings.project_color();
+        let project = settings.text(&settings::project_name).unwrap_or(&self.project_name);
+        let color = settings.text(&settings::project_color);
         let parts = Parts { project, color, link: &link, expires: mail.expires };
         let words = letter::write(mail.kind, &parts);
         Ok(Some(Email {
@@ -191,8 +195,8 @@ impl Mails {
     pub async fn delete_sent(&self) -> Result<(), Error> {
         let before = Value::Timestamp(self.clock.now().minus(COUNTED));
         let filter = Filter::And(vec![
-            Filter::Field(MAILS.require("date_next"), Test::Null),
-            Filter::Field(MAILS.require("date_created"), Test::Lte(before)),
+            Filter::Field(&mails::date_next, Test::Null),
+            Filter::Field(&mails::date_created, Test::Lte(before)),
         ]);
         self.commit(vec![Mutation::DeleteWhere { collection: &MAILS, filter }]).await
     }
@@ -204,12 +208,10 @@ impl Mails {
     async fn note(
         &self,
         id: Uuid,
-        set: Vec<(&'static str, Value)>,
+        set: Vec<(&'static Field, Value)>,
         precondition: Precondition,
     ) -> Result<(), Error> {
-        let set = set.into_iter().map(|(name, value)| (MAILS.require(name), value)).collect();
-        let keys = vec![Key::Uuid(id)];
-        self.commit(vec![Mutation::Update { collection: &MAILS, keys, set, precondition }]).await
+        self.commit(vec![Mutation::update(&MAILS, id, set, precondition)]).await
     }
 
     async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
@@ -255,13 +257,13 @@ fn report(mail: &Queued, sent: Result<(), MailError>) -> Outcome {
 
 fn read(row: &Row) -> Option<Queued> {
     Some(Queued {
-        id: row.value("id").as_uuid()?,
-        user: row.value("user").as_uuid()?,
-        kind: row.value("kind").as_text().and_then(Kind::find)?,
-        url: row.value("url").as_text().map(str::to_owned),
-        expires: row.value("expires").as_timestamp()?,
-        created: row.value("date_created").as_timestamp()?,
-        attempts: row.value("attempts").as_integer()?,
+        id: row.get(&mails::id)?,
+        user: row.get(&mails::user)?,
+        kind: row.get(&mails::kind)?,
+        url: row.get(&mails::url).map(str::to_owned),
+        expires: row.get(&mails::expires)?,
+        created: row.get(&mails::date_created)?,
+        attempts: row.get(&mails::attempts)?,
     })
 }
 

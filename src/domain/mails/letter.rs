@@ -6,7 +6,7 @@
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
-use crate::domain::mails::Kind;
+use crate::model::MailKind;
 
 /// The colour of the button if the settings have no valid colour.
 const COLOR: &str = "#0f766e";
@@ -35,10 +35,10 @@ pub(super) struct Parts<'a> {
 }
 
 /// Returns the text of a mail.
-pub(super) fn write(kind: Kind, parts: &Parts<'_>) -> Words {
+pub(super) fn write(kind: MailKind, parts: &Parts<'_>) -> Words {
     let project = one_line(parts.project);
     let (subject, lead, button, tail) = match kind {
-        Kind::Registration => (
+        MailKind::Registration => (
             format!("Confirm your email address for {project}"),
             format!(
                 "An account for {project} was created with this email address. Please confirm that \
@@ -48,13 +48,13 @@ pub(super) fn write(kind: Kind, parts: &Parts<'_>) -> Words {
             "If you did not sign up, you can ignore this email: the account cannot be used until \
              the address is confirmed.",
         ),
-        Kind::Invitation => (
+        MailKind::Invitation => (
             format!("You are invited to {project}"),
             format!("You have been invited to {project}. Choose a password to join."),
             "Accept the invitation",
             "If you did not expect this invitation, you can ignore this email.",
         ),
-        Kind::Reset => (
+        MailKind::Reset => (
             format!("Choose a new password for {project}"),
             format!("A new password was requested for your account at {project}."),
             "Choose a new password",
@@ -158,9 +158,9 @@ fn date(at: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    const KINDS: [Kind; 3] = [Kind::Registration, Kind::Invitation, Kind::Reset];
+    const KINDS: [MailKind; 3] = [MailKind::Registration, MailKind::Invitation, MailKind::Reset];
 
-    fn words(kind: Kind, project: &str, color: Option<&str>) -> Words {
+    fn words(kind: MailKind, project: &str, color: Option<&str>) -> Words {
         let link = "https://chat.example.com/admin/reset-password?a=1&token=abc.def";
         let expires = Timestamp::from_millis(1_769_860_800_000);
         write(kind, &Parts { project, color, link, expires })

@@ -23,8 +23,9 @@ use crate::config::Secret;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::mac::MacKey;
-use crate::domain::mails::Kind;
+use crate::model::MailKind;
 use crate::model::Row;
+use crate::model::schema::users;
 use crate::signatures;
 
 /// The issuer of the tokens.
@@ -90,7 +91,7 @@ impl Links {
     #[must_use]
     pub fn make(
         &self,
-        kind: Kind,
+        kind: MailKind,
         id: Uuid,
         user: &Row,
         from: Timestamp,
@@ -113,7 +114,7 @@ impl Links {
     /// # Errors
     /// [`Error::InvalidToken`] if it was not issued here, [`Error::Forbidden`] if it has another
     /// purpose, [`Error::TokenExpired`].
-    pub fn open(&self, kind: Kind, token: &str, now: Timestamp) -> Result<Opened, Error> {
+    pub fn open(&self, kind: MailKind, token: &str, now: Timestamp) -> Result<Opened, Error> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidToken);
         }
@@ -137,8 +138,8 @@ impl Links {
 
     fn digest(&self, user: &Row) -> String {
         let mut message = Vec::new();
-        for name in ["email", "password"] {
-            let text = user.value(name).as_text().unwrap_or_default();
+        for column in [&users::email, &users::password] {
+            let text = user.get(column).unwrap_or_default();
             message.extend(text.len().to_be_bytes());
             message.extend(text.as_bytes());
         }
@@ -179,7 +180,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::Value;
     use crate::model::schema::USERS;
 
     const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
@@ -190,13 +190,13 @@ mod tests {
     }
 
     fn user(email: &str, password: &str) -> Row {
-        let row = Row::empty(&USERS).with("email", Value::text(email));
-        row.with("password", Value::text(password))
+        let row = Row::empty(&USERS).with(&users::email, email);
+        row.with(&users::password, password)
     }
 
     fn token() -> String {
         let until = NOON.plus(Duration::from_mins(1));
-        links("one").make(Kind::Reset, ID, &user("a@b.c", "old"), NOON, until)
+        links("one").make(MailKind::Reset, ID, &user("a@b.c", "old"), NOON, until)
     }
 
     #[test]
@@ -226,17 +226,18 @@ mod tests {
     #[test]
     fn a_token_names_its_account_until_it_expires() {
         let later = NOON.plus(Duration::from_secs(59));
-        let opened = links("one").open(Kind::Reset, &token(), later).unwrap();
+        let opened = links("one").open(MailKind::Reset, &token(), later).unwrap();
 
         assert_eq!(opened.user, ID);
         assert!(links("one").fits(&opened, &user("a@b.c", "old")));
-        let expired = links("one").open(Kind::Reset, &token(), NOON.plus(Duration::from_mins(1)));
+        let expired =
+            links("one").open(MailKind::Reset, &token(), NOON.plus(Duration::from_mins(1)));
         assert!(matches!(expired, Err(Error::TokenExpired)));
     }
 
     #[test]
     fn a_changed_address_or_password_invalidates_the_token() {
-        let opened = links("one").open(Kind::Reset, &token(), NOON).unwrap();
+        let opened = links("one").open(MailKind::Reset, &token(), NOON).unwrap();
 
         for (email, password) in [("a@b.c", "new"), ("x@b.c", "old"), ("a@b.cold", ""), ("", "")] {
             assert!(!links("one").fits(&opened, &user(email, password)), "{email}");
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn tokens_of_another_kind_or_secret_are_refused() {
-        let forbidden = links("one").open(Kind::Invitation, &token(), NOON);
+        let forbidden = links("one").open(MailKind::Invitation, &token(), NOON);
         assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
         for (links, token) in [
             (links("two"), token()),
@@ -255,7 +256,7 @@ mod tests {
             (links("one"), String::new()),
             (links("one"), "a".repeat(100_000)),
         ] {
-            let opened = links.open(Kind::Reset, &token, NOON);
+            let opened = links.open(MailKind::Reset, &token, NOON);
             assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
         }
     }
@@ -268,7 +269,7 @@ mod tests {
         for (algorithm, key) in [(Algorithm::HS256, "one"), (Algorithm::HS512, "one")] {
             let key = EncodingKey::from_secret(key.as_bytes());
             let token = signatures::encode(&Header::new(algorithm), &claims, &key).unwrap();
-            let opened = links("one").open(Kind::Reset, &token, NOON);
+            let opened = links("one").open(MailKind::Reset, &token, NOON);
             assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
         }
         let none = format!(
@@ -276,6 +277,9 @@ mod tests {
             BASE64URL_NOPAD.encode(br#"{"alg":"none","typ":"JWT"}"#),
             BASE64URL_NOPAD.encode(claims.to_string().as_bytes())
         );
-        assert!(matches!(links("one").open(Kind::Reset, &none, NOON), Err(Error::InvalidToken)));
+        assert!(matches!(
+            links("one").open(MailKind::Reset, &none, NOON),
+            Err(Error::InvalidToken)
+        ));
     }
 }

@@ -21,11 +21,14 @@ use crate::domain::committer::Committer;
 use crate::domain::mails::link::Links;
 use crate::domain::settings::Settings;
 use crate::mail::Mailer;
+use crate::model::AccountStatus;
 use crate::model::Key;
+use crate::model::MailKind;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::MAILS;
+use crate::model::schema::mails;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
@@ -40,33 +43,7 @@ const COUNTED: Duration = Duration::from_hours(1);
 /// The retry delay when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// The purpose of a mail and of its link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Sign-up: the new user proves access to the address.
-    Registration,
-    /// Invitation: the user of a new account chooses its password.
-    Invitation,
-    /// Reset of a forgotten password.
-    Reset,
-}
-
-impl Kind {
-    const ALL: [Self; 3] = [Self::Registration, Self::Invitation, Self::Reset];
-
-    /// Returns the name in the queue.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Registration => "registration",
-            Self::Invitation => "invitation",
-            Self::Reset => "reset",
-        }
-    }
-
-    fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
+impl MailKind {
     /// Returns the name in tokens, as in Directus.
     const fn scope(self) -> &'static str {
         match self {
@@ -78,11 +55,11 @@ impl Kind {
 
     /// Returns the only account status for which the link is valid.
     #[must_use]
-    pub const fn status(self) -> &'static str {
+    pub const fn status(self) -> AccountStatus {
         match self {
-            Self::Registration => "unverified",
-            Self::Invitation => "invited",
-            Self::Reset => "active",
+            Self::Registration => AccountStatus::Unverified,
+            Self::Invitation => AccountStatus::Invited,
+            Self::Reset => AccountStatus::Active,
         }
     }
 
@@ -155,13 +132,13 @@ impl Mails {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn may_send(&self, kind: Kind, user: Uuid) -> Result<bool, Error> {
+    pub async fn may_send(&self, kind: MailKind, user: Uuid) -> Result<bool, Error> {
         let rows = self.of(user).await?;
         let since = self.clock.now().minus(COUNTED);
-        let is_of_kind = |row: &&Row| row.value("kind").as_text() == Some(kind.name());
-        let is_recent =
-            |row: &&Row| row.value("date_created").as_timestamp().is_some_and(|at| at > since);
-        let recent = rows.iter().filter(is_of_kind).filter(is_recent);
+        let recent = rows.iter().filter(|row| {
+            row.get(&mails::kind) == Some(kind)
+                && row.get(&mails::date_created).is_some_and(|at| at > since)
+        });
         Ok(recent.count() < PER_ACCOUNT_MAX)
     }
 
@@ -169,10 +146,10 @@ impl Mails {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn waiting(&self, kind: Kind, user: Uuid) -> Result<Vec<Key>, Error> {
+    pub async fn waiting(&self, kind: MailKind, user: Uuid) -> Result<Vec<Key>, Error> {
         let rows = self.of(user).await?;
         let waits = |row: &&Row| {
-            row.value("kind").as_text() == Some(kind.name()) && !row.value("date_next").is_null()
+            row.get(&mails::kind) == Some(kind) && row.get(&mails::date_next).is_some()
         };
         Ok(rows.iter().filter(waits).filter_map(Row::key).collect())
     }
@@ -181,29 +158,29 @@ impl Mails {
     /// valid for `lifetime` and leads to `url`. Call [`Mails::wake`] after the commit.
     #[must_use]
     pub fn queue(
-        kind: Kind,
+        kind: MailKind,
         user: Uuid,
         url: Option<&str>,
         now: Timestamp,
         lifetime: Duration,
     ) -> Mutation {
         let row = Row::empty(&MAILS)
-            .with("id", Value::Uuid(id::fresh()))
-            .with("user", Value::Uuid(user))
-            .with("kind", Value::text(kind.name()))
-            .with("url", url.map_or(Value::Null, Value::text))
-            .with("expires", Value::Timestamp(now.plus(lifetime)))
-            .with("attempts", Value::Integer(0))
-            .with("date_created", Value::Timestamp(now))
-            .with("date_next", Value::Timestamp(now));
-        Mutation::Create { collection: &MAILS, rows: vec![row] }
+            .with(&mails::id, id::fresh())
+            .with(&mails::user, user)
+            .with(&mails::kind, kind)
+            .with(&mails::url, url)
+            .with(&mails::expires, now.plus(lifetime))
+            .with(&mails::attempts, 0)
+            .with(&mails::date_created, now)
+            .with(&mails::date_next, now);
+        Mutation::create(row)
     }
 
     /// Returns the change that takes mails out of the queue. They still count towards the limit,
     /// since they may be in delivery already.
     #[must_use]
     pub fn take_back(keys: Vec<Key>) -> Mutation {
-        let set = vec![(MAILS.require("date_next"), Value::Null)];
+        let set = vec![mails::date_next.to(Value::Null)];
         Mutation::Update { collection: &MAILS, keys, set, precondition: Precondition::None }
     }
 
@@ -213,6 +190,6 @@ impl Mails {
     }
 
     async fn of(&self, user: Uuid) -> Result<Vec<Row>, Error> {
-        Ok(self.store.pointing(&MAILS, MAILS.require("user"), &[Key::Uuid(user)], None).await?)
+        Ok(self.store.pointing(&MAILS, &mails::user, &[Key::Uuid(user)], None).await?)
     }
 }

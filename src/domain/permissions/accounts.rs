@@ -18,6 +18,7 @@ use crate::model::schema::ACCESS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::USERS;
+use crate::model::schema::access;
 use crate::store::Store;
 use crate::store::StoreError;
 
@@ -98,14 +99,14 @@ impl AccountPolicies {
 
     async fn read(&self, accounts: &[Uuid]) -> Result<Vec<Row>, StoreError> {
         let keys: Vec<Key> = accounts.iter().copied().map(Key::Uuid).collect();
-        self.store.pointing(&ACCESS, ACCESS.require("user"), &keys, None).await
+        self.store.pointing(&ACCESS, &access::user, &keys, None).await
     }
 }
 
 fn account(access: &Row) -> Option<Uuid> {
-    access.value("user").as_uuid()
+    access.get(&access::user)
 }
 
 fn policy(access: &Row) -> Option<Uuid> {
-    access.value("policy").as_uuid()
+    access.get(&access::policy)
 }

@@ -10,8 +10,8 @@ use serde_json::Value as Json;
 use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema;
+use crate::model::schema::permissions as columns;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
@@ -101,30 +101,26 @@ fn names_a_variable(filter: &Json) -> bool {
 impl Permission {
     /// Parses a row; `None` if its collection or action does not exist, so that it grants nothing.
     pub fn read(row: &Row) -> Option<Self> {
-        let collection = schema::find(row.value("collection").as_text()?)?;
-        let action = Action::find(row.value("action").as_text()?)?;
-        let json = |name: &str| match row.value(name) {
-            Value::Json(json) if !json.is_null() => Some(Json::clone(json)),
-            _ => None,
-        };
-        let names: Vec<String> = match json("fields") {
-            Some(Json::Array(names)) => {
-                names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
-            }
-            Some(Json::String(names)) => text::names(&names).map(str::to_owned).collect(),
+        let collection = schema::find(row.get(&columns::collection)?)?;
+        let action = row.get(&columns::action)?;
+        let json = |column| row.get(column).filter(|json: &&Json| !json.is_null()).cloned();
+        let names: Vec<&str> = match row.get(&columns::fields) {
+            Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).collect(),
+            Some(Json::String(names)) => text::names(names).collect(),
             _ => Vec::new(),
         };
-        let fields = if names.iter().any(|name| name == "*") {
+        let fields = if names.contains(&"*") {
             RuleFields::All
         } else {
             RuleFields::Some(names.iter().filter_map(|name| collection.field(name)).collect())
         };
-        let presets = match json("presets") {
+        let presets = match json(&columns::presets) {
             Some(Json::Object(presets)) => Some(presets),
             _ => None,
         };
-        let filter = json("permissions").unwrap_or(Json::Object(Map::new()));
-        Some(Self { collection, action, fields, filter, validation: json("validation"), presets })
+        let filter = json(&columns::permissions).unwrap_or(Json::Object(Map::new()));
+        let validation = json(&columns::validation);
+        Some(Self { collection, action, fields, filter, validation, presets })
     }
 
     /// Returns the rule for the environment's actor; `None` if its filter is invalid.

@@ -38,6 +38,8 @@ use crate::model::schema::ACCESS;
 use crate::model::schema::PERMISSIONS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
+use crate::model::schema::access;
+use crate::model::schema::users;
 use crate::query::Environment;
 use crate::query::Limits;
 use crate::query::Scope;
@@ -82,7 +84,7 @@ impl Concern {
             event.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
         // A row without an account applies to a role or to the public.
         let accounts: Option<HashSet<Uuid>> =
-            rows.map(|access| access.value("user").as_uuid()).collect();
+            rows.map(|access| access.get(&access::user)).collect();
         accounts.map_or(Self::All, Self::Accounts)
     }
 }
@@ -168,7 +170,7 @@ impl Permissions {
         session: Option<Uuid>,
         from: Option<IpAddr>,
     ) -> Result<Actor, StoreError> {
-        let policies = match user.value("id").as_uuid() {
+        let policies = match user.get(&users::id) {
             Some(id) => self.accounts.of(id).await?,
             None => Arc::default(),
         };

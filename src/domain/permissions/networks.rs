@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde_json::Value as Json;
 
 use crate::model::Row;
-use crate::model::Value;
+use crate::model::schema::policies;
 use crate::text;
 
 /// Addresses at which a policy applies.
@@ -25,10 +25,7 @@ impl Networks {
     /// Reads the addresses of a policy; `None` if it applies everywhere. An invalid entry matches
     /// no address.
     pub(super) fn of(policy: &Row) -> Option<Self> {
-        let entries = match policy.value("ip_access") {
-            Value::Json(json) => entries(json),
-            _ => Vec::new(),
-        };
+        let entries = policy.get(&policies::ip_access).map_or_else(Vec::new, entries);
         let networks =
             || entries.iter().filter_map(|entry| Network::read(entry.as_str()?)).collect();
         (!entries.is_empty()).then(|| Self(networks()))
@@ -83,11 +80,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Value;
     use crate::model::schema::POLICIES;
 
     fn networks(json: Json) -> Option<Networks> {
         let value = if json.is_null() { Value::Null } else { Value::Json(Arc::new(json)) };
-        Networks::of(&Row::empty(&POLICIES).with("ip_access", value))
+        Networks::of(&Row::empty(&POLICIES).with(&policies::ip_access, value))
     }
 
     #[test]

@@ -81,29 +81,29 @@ impl PolicySnapshot {
         // Roles and policies grant nothing from the first transaction of their deletion on.
         let gone = store.being_deleted(&[&schema::ROLES, &schema::POLICIES]).await?;
         for role in store.all(&schema::ROLES).await? {
-            if let Some(id) = role.value("id").as_uuid().filter(|id| !gone.contains(id)) {
+            if let Some(id) = role.get(&schema::roles::id).filter(|id| !gone.contains(id)) {
                 snapshot.roles.insert(id, Arc::new(role));
             }
         }
         for policy in store.all(&schema::POLICIES).await? {
-            if let Some(id) = policy.value("id").as_uuid().filter(|id| !gone.contains(id)) {
-                let admin = policy.value("admin_access").is_true();
-                let app = admin || policy.value("app_access").is_true();
+            if let Some(id) = policy.get(&schema::policies::id).filter(|id| !gone.contains(id)) {
+                let admin = policy.get(&schema::policies::admin_access) == Some(true);
+                let app = admin || policy.get(&schema::policies::app_access) == Some(true);
                 let networks = Networks::of(&policy);
                 let (row, permissions) = (Arc::new(policy), Vec::new());
                 snapshot.policies.insert(id, Policy { row, admin, app, networks, permissions });
             }
         }
         for row in store.all(&schema::PERMISSIONS).await? {
-            let policy =
-                row.value("policy").as_uuid().and_then(|id| snapshot.policies.get_mut(&id));
+            let policy = row.get(&schema::permissions::policy);
+            let policy = policy.and_then(|id| snapshot.policies.get_mut(&id));
             if let (Some(policy), Some(permission)) = (policy, Permission::read(&row)) {
                 policy.permissions.push(Arc::new(permission));
             }
         }
-        for access in store.leading_nowhere(&schema::ACCESS, "user").await? {
-            let Some(policy) = access.value("policy").as_uuid() else { continue };
-            match access.value("role").as_uuid() {
+        for access in store.leading_nowhere(&schema::ACCESS, &schema::access::user).await? {
+            let Some(policy) = access.get(&schema::access::policy) else { continue };
+            match access.get(&schema::access::role) {
                 Some(role) if gone.contains(&role) => {}
                 Some(role) => snapshot.of_roles.entry(role).or_default().push(policy),
                 None => snapshot.of_public.push(policy),
@@ -120,8 +120,8 @@ impl PolicySnapshot {
         own: &[Uuid],
         address: Option<IpAddr>,
     ) -> Actor {
-        let at = |name| account.and_then(|row| row.value(name).as_uuid());
-        let (user, role) = (at("id"), at("role"));
+        let user = account.and_then(|row| row.get(&schema::users::id));
+        let role = account.and_then(|row| row.get(&schema::users::role));
         let roles = self.lineage(role);
         let mut policies: Vec<Uuid> = Vec::new();
         // The public policies apply to visitors and to accounts without a role.
@@ -169,7 +169,7 @@ impl PolicySnapshot {
             && !lineage.contains(&role)
         {
             lineage.push(role);
-            next = self.roles.get(&role).and_then(|row| row.value("parent").as_uuid());
+            next = self.roles.get(&role).and_then(|row| row.get(&schema::roles::parent));
         }
         lineage
     }

@@ -146,7 +146,7 @@ mod tests {
     use crate::query::Term;
 
     fn operators(collection: &'static Collection, field: &str) -> String {
-        let kind = Term::from(collection.require(field)).kind();
+        let kind = Term::from(collection.field(field).unwrap()).kind();
         names(kind).collect::<Vec<_>>().join(" ")
     }
 

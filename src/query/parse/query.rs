@@ -103,6 +103,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
     use crate::query::Expansion;
     use crate::query::Filter;
     use crate::query::Selection;
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!((author.name.as_ref(), author.field.name), ("author", "user_created"));
 
         let star = read(&json!({"alias": "{\"words\":\"content\"}"})).expect("the query parses");
-        let content = Term::from(MESSAGES.require("content"));
+        let content = Term::from(messages::content.field());
         assert_eq!(star.fields.0, [Selection::All, Selection::Term("words".into(), content)]);
     }
 

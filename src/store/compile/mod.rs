@@ -223,8 +223,11 @@ mod tests {
     use super::*;
     use crate::model::schema::ACCESS;
     use crate::model::schema::MESSAGES;
-    use crate::model::schema::POLICIES;
     use crate::model::schema::USERS;
+    use crate::model::schema::access;
+    use crate::model::schema::messages;
+    use crate::model::schema::policies;
+    use crate::model::schema::users;
     use crate::query::Test;
     use crate::query::TextPosition;
 
@@ -237,7 +240,7 @@ mod tests {
         let select = Select {
             sort: vec![Sort {
                 path: Vec::new(),
-                field: MESSAGES.require("date_created"),
+                field: &messages::date_created,
                 part: None,
                 descending: true,
             }],
@@ -258,8 +261,8 @@ mod tests {
     fn filters_on_one_relation_share_a_join() {
         let name = |text: &str| {
             Filter::Related(
-                MESSAGES.require("user_created"),
-                Box::new(Filter::Field(USERS.require("first_name"), Test::Eq(Value::text(text)))),
+                &messages::user_created,
+                Box::new(Filter::Field(&users::first_name, Test::Eq(Value::text(text)))),
             )
         };
         let select =
@@ -273,10 +276,8 @@ mod tests {
 
     #[test]
     fn an_empty_and_is_true_and_an_empty_or_is_false() {
-        let open = Filter::Or(vec![
-            Filter::everything(),
-            Filter::Field(MESSAGES.require("content"), Test::Null),
-        ]);
+        let open =
+            Filter::Or(vec![Filter::everything(), Filter::Field(&messages::content, Test::Null)]);
         let shut = Filter::Or(Vec::new());
 
         assert!(sql(&Select { filter: open, ..Select::default() }).contains("1 = 1 OR"));
@@ -303,7 +304,7 @@ mod tests {
             ignore_case: false,
             negated: true,
         };
-        let filter = Filter::Field(MESSAGES.require("content"), test);
+        let filter = Filter::Field(&messages::content, test);
 
         let sql = sql(&Select { filter, ..Select::default() });
 
@@ -313,10 +314,10 @@ mod tests {
     #[test]
     fn a_list_condition_compiles_to_a_subquery() {
         let named = Filter::Related(
-            ACCESS.require("policy"),
-            Box::new(Filter::Field(POLICIES.require("name"), Test::Eq(Value::text("A")))),
+            &access::policy,
+            Box::new(Filter::Field(&policies::name, Test::Eq(Value::text("A")))),
         );
-        let policies = USERS.require("policies");
+        let policies = users::policies.field();
         let some = Filter::Some(policies, Box::new(named.clone()));
         let none = Filter::None(policies, Box::new(named));
         let sql = |filter| {
@@ -339,7 +340,7 @@ mod tests {
         let select = Select { limit: Some(2), offset: 3, ..Select::default() };
         let keys = [1, 2].map(|id| Key::Uuid(uuid::Uuid::from_u128(id)));
 
-        let statement = rows_of_each(&ACCESS, ACCESS.require("user"), &keys, &select);
+        let statement = rows_of_each(&ACCESS, &access::user, &keys, &select);
 
         let sql = statement.to_string(SqliteQueryBuilder);
         let window = r#"ROW_NUMBER() OVER ( PARTITION BY "t"."user" ORDER BY "t"."id" ASC )"#;

@@ -78,6 +78,7 @@ mod tests {
 
     use super::*;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::messages;
     use crate::query::DatePart;
     use crate::query::Filter;
     use crate::query::Term;
@@ -86,21 +87,21 @@ mod tests {
 
     #[test]
     fn groups_and_totals_compile_to_one_statement() {
-        let year = Term { field: MESSAGES.require("date_created"), part: Some(DatePart::Year) };
-        let author = Term::from(MESSAGES.require("user_created"));
+        let year = Term { field: &messages::date_created, part: Some(DatePart::Year) };
+        let author = Term::from(messages::user_created.field());
         let asked = Aggregation {
             groups: vec![(author.name(), author), (year.name(), year)],
             totals: vec![
                 Total { operation: Operation::Count, of: None },
                 Total {
                     operation: Operation::SumDistinct,
-                    of: Some(Term::from(MESSAGES.require("id"))),
+                    of: Some(Term::from(messages::id.field())),
                 },
             ],
             sort: vec![TotalsSort { by: TotalsKey::Total(0), descending: true }],
         };
         let select = Select {
-            filter: Filter::Field(MESSAGES.require("content"), Test::Nnull),
+            filter: Filter::Field(&messages::content, Test::Nnull),
             limit: Some(5),
             ..Select::default()
         };

@@ -8,6 +8,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::schema::MESSAGES;
+use crate::model::schema::messages;
 use crate::query::Filter;
 use crate::query::Select;
 use crate::query::Test;
@@ -36,7 +37,7 @@ impl SearchTerm {
         if *collection != MESSAGES {
             return None;
         }
-        let (key, content) = (MESSAGES.key(), MESSAGES.require("content"));
+        let (key, content) = (MESSAGES.key(), messages::content.field());
         if let Some((text, fields)) = &select.search
             && fields.contains(&content)
             && fields.iter().all(|field| [content, key].contains(field) || !can_fit(field, text))
@@ -95,7 +96,7 @@ fn required(filter: &Filter) -> Option<Cow<'_, str>> {
     match filter {
         Filter::And(parts) => parts.iter().filter_map(required).max_by_key(|text| text.len()),
         Filter::Or(parts) if parts.len() == 1 => required(&parts[0]),
-        Filter::Field(field, test) if *field == MESSAGES.require("content") => match test {
+        Filter::Field(field, test) if **field == messages::content => match test {
             Test::Text { text, negated: false, ignore_case: true, .. } => Some(fold(text)),
             Test::Text { text, negated: false, ignore_case: false, .. } => core(text),
             Test::Eq(value) => value.as_text().filter(|text| !text.is_empty()).map(fold),

@@ -11,6 +11,7 @@ use sqlx::SqliteConnection;
 
 use crate::model::Row;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::store::StoreError;
 use crate::store::dialect;
 use crate::text::fold;
@@ -28,9 +29,9 @@ pub(super) async fn check(
 ) -> Result<(), StoreError> {
     let mut taken = HashMap::new();
     for (place, row) in after.iter().enumerate().filter(|(_, row)| *row.collection() == USERS) {
-        let Some(email) = row.value("email").as_text() else { continue };
+        let Some(email) = row.get(&users::email) else { continue };
         let folded = fold(email);
-        let known = before.get(place).and_then(|row| row.value("email").as_text());
+        let known = before.get(place).and_then(|row| row.get(&users::email));
         if known.is_some_and(|known| fold(known) == folded) {
             continue;
         }
@@ -42,7 +43,7 @@ pub(super) async fn check(
         return Ok(());
     }
     let folds: Json = taken.keys().cloned().collect();
-    let own: Json = after.iter().map(|row| row.value("id").to_json()).collect();
+    let own: Json = after.iter().map(|row| row[USERS.key()].to_json()).collect();
     let sql = format!(
         "select new.value from json_each(?1) as new where exists (select 1 from ({}) \
          where id not in (select value from json_each(?2))) limit 1",

@@ -4,10 +4,15 @@
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 
+use crate::model::Field;
 use crate::model::schema::ACCESS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::USERS;
+use crate::model::schema::access;
+use crate::model::schema::policies;
+use crate::model::schema::roles;
+use crate::model::schema::users;
 use crate::store::StoreError;
 use crate::store::write::Mutation;
 
@@ -31,22 +36,24 @@ const EXISTS: &str = "\
         ))\
     )";
 
+/// The fields that decide whether an account is an administrator.
+static GROUNDS: [&Field; 7] = [
+    users::status.field(),
+    users::role.field(),
+    roles::parent.field(),
+    policies::admin_access.field(),
+    access::user.field(),
+    access::role.field(),
+    access::policy.field(),
+];
+
 /// Returns whether an operation may take rights away from an administrator.
 pub(super) fn may_take_away(op: &Mutation) -> bool {
     match op {
         Mutation::Delete { collection, .. } => {
             [&USERS, &ROLES, &POLICIES, &ACCESS].contains(collection)
         }
-        Mutation::Update { collection, set, .. } => set.iter().any(|(field, _)| {
-            let grounds: &[&str] = match collection.name {
-                "directus_users" => &["status", "role"],
-                "directus_roles" => &["parent"],
-                "directus_policies" => &["admin_access"],
-                "directus_access" => &["user", "role", "policy"],
-                _ => &[],
-            };
-            grounds.contains(&field.name)
-        }),
+        Mutation::Update { set, .. } => set.iter().any(|(field, _)| GROUNDS.contains(field)),
         Mutation::Erase { .. } => true,
         Mutation::Create { .. }
         | Mutation::DeleteWhere { .. }

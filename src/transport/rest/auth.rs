@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth;
-use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
+use crate::model::SessionMode;
 use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
@@ -71,7 +71,7 @@ operations! {
 }
 
 formats! {
-    /// The name of a [`Mode`].
+    /// The name of a [`SessionMode`].
     ModeName(String) = choice(&["json", "cookie", "session"]);
 }
 
@@ -118,7 +118,8 @@ pub(super) struct Tokens {
 impl Field for Option<ModeName> {
     fn read(value: Option<&Json>, name: &str) -> Result<Self, Error> {
         let Some(value) = value else { return Ok(None) };
-        let mode = value.as_str().and_then(Mode::find).map(|mode| ModeName(mode.name().to_owned()));
+        let mode =
+            value.as_str().and_then(SessionMode::find).map(|mode| ModeName(mode.name().to_owned()));
         let message = || format!("\"{name}\" must be one of [cookie, json, session]");
         mode.map(Some).ok_or_else(|| Error::payload(message()))
     }
@@ -126,8 +127,8 @@ impl Field for Option<ModeName> {
 
 async fn login(mut call: RequestContext) -> Reply {
     let body: Login = call.object().await?;
-    let mode = body.mode.and_then(|mode| Mode::find(&mode.0)).unwrap_or(Mode::Json);
-    if mode != Mode::Json {
+    let mode = body.mode.and_then(|mode| SessionMode::find(&mode.0)).unwrap_or(SessionMode::Json);
+    if mode != SessionMode::Json {
         // Otherwise a page of another site could sign a visitor in to a foreign account and read
         // the messages they write there.
         actor::require_trusted_page(&call.context, call.request())?;
@@ -164,38 +165,38 @@ async fn logout(mut call: RequestContext) -> Reply {
 }
 
 /// Returns the refresh or session token of a request, from the location its mode specifies.
-async fn token(call: &mut RequestContext) -> Result<(String, Mode), Refusal> {
+async fn token(call: &mut RequestContext) -> Result<(String, SessionMode), Refusal> {
     let body = call.body().await?;
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
     let in_body = field("refresh_token").and_then(Json::as_str).filter(|token| !token.is_empty());
     let mode = match field("mode").filter(|mode| !mode.is_null()) {
-        Some(mode) => mode.as_str().and_then(Mode::find),
-        None if in_body.is_some() => Some(Mode::Json),
-        None => Some(Mode::Cookie),
+        Some(mode) => mode.as_str().and_then(SessionMode::find),
+        None if in_body.is_some() => Some(SessionMode::Json),
+        None => Some(SessionMode::Cookie),
     };
     let auth = &call.context.config.auth;
     let cookie = |name: &str| cookies::find(call.headers(), name);
     let token = match mode {
-        Some(Mode::Json) => in_body,
-        Some(Mode::Cookie) => cookie(&auth.refresh_cookie.name),
-        Some(Mode::Session) => cookie(&auth.session_cookie.name),
+        Some(SessionMode::Json) => in_body,
+        Some(SessionMode::Cookie) => cookie(&auth.refresh_cookie.name),
+        Some(SessionMode::Session) => cookie(&auth.session_cookie.name),
         None => None,
     };
     let (Some(token), Some(mode)) = (token, mode) else {
         return Err(token_missing().into());
     };
-    if mode != Mode::Json {
+    if mode != SessionMode::Json {
         actor::require_trusted_page(&call.context, call.request())?;
     }
     Ok((token.to_owned(), mode))
 }
 
 /// Returns the response to a sign-in or refresh, with each token where its mode requires it.
-pub(super) fn signed_in(call: &RequestContext, mode: Mode, sign_in: &SignIn) -> Response {
-    let has_access = mode != Mode::Session;
+pub(super) fn signed_in(call: &RequestContext, mode: SessionMode, sign_in: &SignIn) -> Response {
+    let has_access = mode != SessionMode::Session;
     let mut response = envelope::value(&Tokens {
         expires: i64::try_from(sign_in.expires_in.as_millis()).unwrap_or(i64::MAX),
-        refresh_token: sign_in.refresh_token.clone().filter(|_| mode == Mode::Json),
+        refresh_token: sign_in.refresh_token.clone().filter(|_| mode == SessionMode::Json),
         access_token: has_access.then(|| sign_in.access_token.clone()),
     });
     if let Some(line) = set_cookie(call, mode, sign_in) {
@@ -207,18 +208,18 @@ pub(super) fn signed_in(call: &RequestContext, mode: Mode, sign_in: &SignIn) -> 
 /// Returns the `Set-Cookie` header of a sign-in, if its mode uses cookies.
 pub(super) fn set_cookie(
     call: &RequestContext,
-    mode: Mode,
+    mode: SessionMode,
     sign_in: &SignIn,
 ) -> Option<HeaderValue> {
     let auth = &call.context.config.auth;
     let now = call.context.services.clock.now();
     match mode {
-        Mode::Json => None,
-        Mode::Cookie => {
+        SessionMode::Json => None,
+        SessionMode::Cookie => {
             let token = sign_in.refresh_token.as_deref().unwrap_or_default();
             Some(cookies::set(&auth.refresh_cookie, token, auth.refresh_token_ttl, now))
         }
-        Mode::Session => {
+        SessionMode::Session => {
             let token = &sign_in.access_token;
             Some(cookies::set(&auth.session_cookie, token, sign_in.expires_in, now))
         }

@@ -18,11 +18,11 @@ use url::form_urlencoded;
 use crate::config::CookieConfig;
 use crate::config::SameSite;
 use crate::domain::Error;
-use crate::domain::auth::Mode;
 use crate::domain::auth::providers::Callback;
 use crate::domain::auth::providers::CallbackResult;
 use crate::domain::auth::providers::Listed;
 use crate::domain::auth::providers::TICKET_LIFETIME;
+use crate::model::SessionMode;
 use crate::transport::cookies;
 use crate::transport::error;
 use crate::transport::error::Refusal;
@@ -236,7 +236,7 @@ async fn come_back(call: RequestContext) -> Reply {
             Ok(to(&url, StatusCode::FOUND, [emptied].into_iter().chain(line)))
         }
         (Ok(sign_in), None) => {
-            let mut response = auth::signed_in(&call, Mode::Json, &sign_in);
+            let mut response = auth::signed_in(&call, SessionMode::Json, &sign_in);
             response.headers_mut().append(header::SET_COOKIE, emptied);
             Ok(response)
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::model::schema::USERS;
+use crate::model::schema::settings;
 use crate::transport::rest::envelope;
 use crate::transport::rest::fields::body;
 use crate::transport::rest::openapi::docs::operations;
@@ -134,7 +135,8 @@ async fn state(call: RequestContext) -> Reply {
 async fn generate(mut call: RequestContext) -> Reply {
     let PasswordAgain { password } = call.object().await?;
     let settings = call.context.services.settings.in_force().await?;
-    let service = settings.project_name().unwrap_or(&call.context.config.server.project_name);
+    let service =
+        settings.text(&settings::project_name).unwrap_or(&call.context.config.server.project_name);
     let auth = &call.context.services.auth;
     let new = auth.propose_factor(call.actor(), &password, service).await?;
     Ok(envelope::value(&NewFactor { secret: new.secret, otpauth_url: new.otpauth_url }))

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::RateLimit;
 use crate::config::WebSocketAuth;
 use crate::domain::settings::InForce;
+use crate::model::schema::settings;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
 use crate::transport::rest::openapi::docs::Content;
@@ -100,13 +101,13 @@ async fn info(call: RequestContext) -> Reply {
 fn public_info(config: &Config, settings: &InForce) -> Json {
     json!({
         "project": {
-            "project_name": settings.project_name().unwrap_or(&config.server.project_name),
-            "project_descriptor": settings.project_descriptor(),
+            "project_name": settings.text(&settings::project_name).unwrap_or(&config.server.project_name),
+            "project_descriptor": settings.text(&settings::project_descriptor),
             "project_logo": null,
-            "project_color": settings.project_color(),
-            "default_language": settings.default_language(),
-            "default_appearance": settings.default_appearance(),
-            "public_note": settings.public_note(),
+            "project_color": settings.text(&settings::project_color),
+            "default_language": settings.text(&settings::default_language),
+            "default_appearance": settings.text(&settings::default_appearance),
+            "public_note": settings.text(&settings::public_note),
             "public_registration": settings.public_registration(),
             "public_registration_verify_email": settings.public_registration_verify_email(),
         },

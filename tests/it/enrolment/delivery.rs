@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chinwag::domain::mails::Kind;
+use chinwag::model::MailKind;
 use serde_json::json;
 
 use super::PASSWORD;
@@ -22,7 +22,7 @@ async fn given_up(server: &TestServer, user: &str) {
     soon(async {
         // An attempt is recorded shortly after the mail server has received it, with the time of
         // the recording.
-        while !mails.waiting(Kind::Reset, id).await.unwrap().is_empty() {
+        while !mails.waiting(MailKind::Reset, id).await.unwrap().is_empty() {
             server.clock.advance(Duration::from_mins(1));
             mails.wake();
             // Gives the other tasks time to run.
@@ -88,7 +88,7 @@ async fn permanently_rejected_mails_are_dropped_after_a_few_attempts() {
     let mut tries = 0;
     let mails = &server.app().services().mails;
     soon(async {
-        while !mails.waiting(Kind::Reset, alice.id.parse().unwrap()).await.unwrap().is_empty() {
+        while !mails.waiting(MailKind::Reset, alice.id.parse().unwrap()).await.unwrap().is_empty() {
             server.clock.advance(Duration::from_mins(10));
             mails.wake();
             if tokio::time::timeout(Duration::from_millis(100), post.tried()).await.is_ok() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use chinwag::model::Actor;
 use chinwag::model::Record;
 use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::messages;
 use chinwag::query::Environment;
 use chinwag::query::Filter;
 use chinwag::query::Limits;
@@ -39,7 +40,7 @@ const REGRESSIONS: &str = "tests/it/query_agrees/query_agrees.regressions";
 fn in_memory(records: &[Record], filter: &Json, environment: &Environment<'_>) -> Option<Vec<i64>> {
     let filter = Filter::parse(&MESSAGES, filter, environment, &Limits::default()).ok()?;
     let fitting = records.iter().filter(|record| filter.matches(record));
-    Some(fitting.filter_map(|record| record.row.value("id").as_integer()).collect())
+    Some(fitting.filter_map(|record| record.row.get(&messages::id)).collect())
 }
 
 /// Returns the keys that a search finds in memory, in order.
@@ -50,7 +51,7 @@ fn searched(records: &[Record], query: &Json, environment: &Environment<'_>) -> 
     let fits = |record: &&Record| found.as_ref().is_none_or(|found| found.matches(record));
     let mut found: Vec<&Record> = records.iter().filter(fits).collect();
     order::sort(&mut found, &query.select.sort);
-    found.iter().map(|record| record.row.value("id").as_integer()).collect()
+    found.iter().map(|record| record.row.get(&messages::id)).collect()
 }
 
 /// Counts filters, so that the test fails if all are trivial.

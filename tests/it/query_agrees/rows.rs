@@ -1,5 +1,11 @@
 //! The rows of one case: messages, their authors, and the policies attached to these.
 
+use chinwag::model::AccountStatus;
+use chinwag::model::schema::access;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::policies;
+use chinwag::model::schema::roles;
+use chinwag::model::schema::users;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,11 +81,11 @@ impl Given {
         let policies = admin.get("/policies?sort=name").await.ok();
         let roles = roles.as_array().unwrap().iter().map(|row| {
             let name = Value::text(row["name"].as_str().unwrap());
-            Row::empty(&ROLES).with("id", id(row)).with("name", name)
+            Row::empty(&ROLES).with(&roles::id, id(row)).with(&roles::name, name)
         });
         let policies = policies.as_array().unwrap().iter().map(|row| {
             let admin = Value::Boolean(row["admin_access"].as_bool().unwrap());
-            Row::empty(&POLICIES).with("id", id(row)).with("admin_access", admin)
+            Row::empty(&POLICIES).with(&policies::id, id(row)).with(&policies::admin_access, admin)
         });
         Self { roles: roles.collect(), policies: policies.collect() }
     }
@@ -131,7 +137,7 @@ impl Rows {
     pub fn ops(&self, given: &Given) -> Vec<Mutation> {
         let names: Vec<Uuid> = (0..AUTHORS).map(author_id).collect();
         let values = names.iter().map(|id| Value::Uuid(*id)).collect();
-        let theirs = Filter::Field(ACCESS.require("user"), Test::In(values));
+        let theirs = Filter::Field(&access::user, Test::In(values));
         let users = (0..self.authors.len()).map(|place| self.author(place, given)).collect();
         let access = (0..self.authors.len()).flat_map(|place| self.access(place, given)).collect();
         let messages = self.messages.keys().map(|id| self.message(*id)).collect();
@@ -154,27 +160,30 @@ impl Rows {
         let behind = |place: Option<usize>| {
             let place = place.filter(|place| *place < self.authors.len())?;
             let author = self.author(place, given);
-            let role = given.roles.iter().find(|role| role.value("id") == author.value("role"));
+            let role =
+                given.roles.iter().find(|role| role.get(&roles::id) == author.get(&users::role));
             let role = role.map(|role| Box::new(Record::from(role.clone())));
             let access = self.access(place, given).into_iter().map(|access| {
-                let policy =
-                    given.policies.iter().find(|row| row.value("id") == access.value("policy"));
+                let policy = given
+                    .policies
+                    .iter()
+                    .find(|row| row.get(&policies::id) == access.get(&access::policy));
                 let policy = Box::new(Record::from(policy.unwrap().clone()));
                 let mut access = Record::from(access);
-                access.attach(ACCESS.require("policy"), Related::One(Some(policy)));
+                access.attach(&access::policy, Related::One(Some(policy)));
                 access
             });
             let mut record = Record::from(author);
-            record.attach(USERS.require("role"), Related::One(role));
-            record.attach(USERS.require("policies"), Related::Many(access.collect()));
+            record.attach(&users::role, Related::One(role));
+            record.attach(&users::policies, Related::Many(access.collect()));
             Some(Box::new(record))
         };
         let records = self.messages.iter().map(|(id, message)| {
             let mut record = Record::new(Arc::new(self.message(*id)));
             let author = Related::One(behind(message.author));
-            record.attach(MESSAGES.require("user_created"), author);
+            record.attach(&messages::user_created, author);
             let editor = Related::One(behind(message.editor));
-            record.attach(MESSAGES.require("user_updated"), editor);
+            record.attach(&messages::user_updated, editor);
             record
         });
         records.collect()
@@ -185,27 +194,27 @@ impl Rows {
         let known =
             |place: Option<usize>| place.filter(|place| *place < self.authors.len()).map(author_id);
         Row::empty(&MESSAGES)
-            .with("id", Value::Integer(id))
-            .with("content", maybe(message.content.as_ref()))
-            .with("date_created", instant_or_null(Some(message.created)))
-            .with("date_updated", instant_or_null(message.updated))
-            .with("guest", message.guest)
-            .with("user_created", known(message.author))
-            .with("user_updated", known(message.editor))
+            .with(&messages::id, id)
+            .with(&messages::content, maybe(message.content.as_ref()))
+            .with(&messages::date_created, instant_or_null(Some(message.created)))
+            .with(&messages::date_updated, instant_or_null(message.updated))
+            .with(&messages::guest, message.guest)
+            .with(&messages::user_created, known(message.author))
+            .with(&messages::user_updated, known(message.editor))
     }
 
     fn author(&self, place: usize, given: &Given) -> Row {
         let author = &self.authors[place];
-        let role = author.role.map_or(Value::Null, |role| given.roles[role].value("id").clone());
+        let role = author.role.and_then(|role| given.roles[role].get(&roles::id));
         Row::empty(&USERS)
-            .with("id", Value::Uuid(author_id(place)))
-            .with("status", Value::text("active"))
-            .with("provider", Value::text("default"))
-            .with("first_name", maybe(author.first_name.as_ref()))
-            .with("last_name", maybe(author.last_name.as_ref()))
-            .with("email_notifications", author.notified.map_or(Value::Null, Value::Boolean))
-            .with("last_access", instant_or_null(author.accessed))
-            .with("role", role)
+            .with(&users::id, author_id(place))
+            .with(&users::status, AccountStatus::Active)
+            .with(&users::provider, "default")
+            .with(&users::first_name, maybe(author.first_name.as_ref()))
+            .with(&users::last_name, maybe(author.last_name.as_ref()))
+            .with(&users::email_notifications, author.notified)
+            .with(&users::last_access, instant_or_null(author.accessed))
+            .with(&users::role, role)
     }
 
     fn access(&self, place: usize, given: &Given) -> Vec<Row> {
@@ -213,10 +222,10 @@ impl Rows {
         list.map(|(number, (sort, policy))| {
             let id = author_id(place).as_u128() + 1 + u128::try_from(number).unwrap();
             Row::empty(&ACCESS)
-                .with("id", Value::Uuid(Uuid::from_u128(id)))
-                .with("user", Value::Uuid(author_id(place)))
-                .with("policy", given.policies[*policy].value("id").clone())
-                .with("sort", sort.map_or(Value::Null, Value::Integer))
+                .with(&access::id, Uuid::from_u128(id))
+                .with(&access::user, author_id(place))
+                .with(&access::policy, given.policies[*policy].get(&policies::id))
+                .with(&access::sort, sort)
         })
         .collect()
     }

@@ -76,7 +76,7 @@ async fn overlong_values_are_refused_by_every_resource() {
 #[tokio::test]
 async fn overlong_names_are_refused_when_accounts_are_created() {
     let server = TestServer::with(|config| config.bootstrap.demo = true).await;
-    let field = schema::USERS.require("first_name");
+    let field = schema::users::first_name.field();
     let name = "x".repeat(256);
 
     let account = json!({"email": "n@example.com", "password": "correct horse battery",
@@ -180,12 +180,11 @@ async fn one_oversized_row_blocks_no_list_or_subscription() {
 /// Sets an overlong name, as an earlier version would have.
 async fn lengthen(server: &TestServer, user: &User, name: &str) {
     use chinwag::model::Key;
-    use chinwag::model::Value;
     use chinwag::store::Mutation;
     use chinwag::store::Precondition;
     use chinwag::store::Write;
 
-    let set = vec![(schema::USERS.require("first_name"), Value::text(name))];
+    let set = vec![schema::users::first_name.to(name)];
     let keys = vec![Key::Uuid(user.id.parse().unwrap())];
     let ops = vec![Mutation::Update {
         collection: &schema::USERS,

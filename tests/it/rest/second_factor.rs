@@ -1,9 +1,9 @@
 //! `/users/me/tfa/…`, and `otp` in every sign-in.
 
+use chinwag::model::schema::users;
 use std::time::Duration;
 
 use chinwag::model::Key;
-use chinwag::model::schema::USERS;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -272,7 +272,7 @@ async fn secret_and_recovery_codes_are_never_exposed() {
         let id = alice.id.parse().unwrap();
         let listed = server.app().services().accounts.list().await.unwrap();
         let row = listed.into_iter().find(|row| row.key() == Some(Key::Uuid(id))).unwrap();
-        row[USERS.require("tfa_secret")].as_text().unwrap().to_owned()
+        row.get(&users::tfa_secret).unwrap().to_owned()
     };
     let database = server.database();
     for text in [&shown.text, &told, &found, &stored] {

@@ -1,10 +1,20 @@
 //! Deletions with many references: referential actions are ordinary changes, the first transaction
 //! is the point of no return, and the next process resumes an interrupted deletion.
 
+use chinwag::model::AccountStatus;
+use chinwag::model::Action;
+use chinwag::model::Column;
 use chinwag::model::schema::ACCESS;
 use chinwag::model::schema::PERMISSIONS;
 use chinwag::model::schema::POLICIES;
 use chinwag::model::schema::ROLES;
+use chinwag::model::schema::access;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::permissions;
+use chinwag::model::schema::policies;
+use chinwag::model::schema::roles;
+use chinwag::model::schema::sessions;
+use chinwag::model::schema::users;
 use chinwag::query::Filter;
 use chinwag::query::Test;
 
@@ -25,28 +35,33 @@ async fn steps(world: &World, ops: Vec<Mutation>) -> Vec<Vec<Arc<Event>>> {
     steps
 }
 
-fn named(collection: &'static Collection, id: Uuid, name: &str) -> Row {
-    let row = Row::empty(collection).with("id", Value::Uuid(id)).with("name", Value::text(name));
-    let flags = ["enforce_tfa", "admin_access", "app_access"];
-    flags.iter().fold(row, |row, flag| row.with(flag, Value::Boolean(false)))
+fn new_policy(id: Uuid, name: &str) -> Row {
+    Row::new(&POLICIES).with(&policies::id, id).with(&policies::name, name)
 }
 
-fn access(policy: Uuid, field: &str, to: Uuid) -> Row {
+fn new_role(id: Uuid, name: &str) -> Row {
+    Row::new(&ROLES).with(&roles::id, id).with(&roles::name, name)
+}
+
+fn access(policy: Uuid, column: &Column<Uuid>, to: Uuid) -> Row {
     Row::empty(&ACCESS)
-        .with("id", Value::Uuid(id::fresh()))
-        .with("policy", Value::Uuid(policy))
-        .with(field, Value::Uuid(to))
+        .with(&access::id, id::fresh())
+        .with(&access::policy, policy)
+        .with(column, to)
 }
 
 /// Creates a policy with administrator access, and two roles. The first role has the policy.
 async fn administrators(world: &World) {
-    let policy = named(&POLICIES, POLICY, "All").with("admin_access", Value::Boolean(true));
-    let roles = vec![named(&ROLES, ROLE, "Administrators"), named(&ROLES, OTHER, "Others")];
+    let policy = new_policy(POLICY, "All").with(&policies::admin_access, true);
+    let roles = vec![new_role(ROLE, "Administrators"), new_role(OTHER, "Others")];
     world
         .write(vec![
             Mutation::Create { collection: &POLICIES, rows: vec![policy] },
             Mutation::Create { collection: &ROLES, rows: roles },
-            Mutation::Create { collection: &ACCESS, rows: vec![access(POLICY, "role", ROLE)] },
+            Mutation::Create {
+                collection: &ACCESS,
+                rows: vec![access(POLICY, &access::role, ROLE)],
+            },
         ])
         .await;
 }
@@ -76,8 +91,8 @@ async fn deleting_an_author_updates_messages_in_bounded_steps() {
     assert_eq!(items(first, &SESSIONS, EventAction::Delete).0, 2);
     let retired = first.iter().find(|event| event.collection == &USERS).unwrap();
     let row = retired.changes[0].after.as_ref().unwrap();
-    assert_eq!(row.value("status").as_text(), Some("archived"));
-    assert!(row.value("token").is_null());
+    assert_eq!(row.get(&users::status), Some(AccountStatus::Archived));
+    assert_eq!(row.get(&users::token), None);
     let events: Vec<Arc<Event>> = steps.into_iter().flatten().collect();
     assert_eq!(items(&events, &MESSAGES, EventAction::Update).0, 300);
     let last = events.last().unwrap();
@@ -132,8 +147,8 @@ async fn deleting_roles_and_policies_emits_cascade_events() {
     administrators(&world).await;
     let members: Vec<Uuid> = (1..=120).map(|place| Uuid::from_u128(0x1000 + place)).collect();
     world.users(&members, Some(ROLE)).await;
-    let mine = access(POLICY, "user", ADMIN);
-    let below = named(&ROLES, Uuid::from_u128(0x403e), "Below").with("parent", Value::Uuid(ROLE));
+    let mine = access(POLICY, &access::user, ADMIN);
+    let below = new_role(Uuid::from_u128(0x403e), "Below").with(&roles::parent, ROLE);
     world
         .write(vec![
             Mutation::Create { collection: &ACCESS, rows: vec![mine] },
@@ -155,17 +170,14 @@ async fn deleting_roles_and_policies_emits_cascade_events() {
     let second = Uuid::from_u128(0x9022c);
     let permission = |policy: Uuid| {
         Row::empty(&PERMISSIONS)
-            .with("collection", Value::text("messages"))
-            .with("action", Value::text("read"))
-            .with("policy", Value::Uuid(policy))
+            .with(&permissions::collection, "messages")
+            .with(&permissions::action, Action::Read)
+            .with(&permissions::policy, policy)
     };
-    let given: Vec<Row> = members.iter().map(|user| access(second, "user", *user)).collect();
+    let given: Vec<Row> = members.iter().map(|user| access(second, &access::user, *user)).collect();
     world
         .write(vec![
-            Mutation::Create {
-                collection: &POLICIES,
-                rows: vec![named(&POLICIES, second, "Some")],
-            },
+            Mutation::Create { collection: &POLICIES, rows: vec![new_policy(second, "Some")] },
             Mutation::Create { collection: &ACCESS, rows: given },
             Mutation::Create { collection: &PERMISSIONS, rows: vec![permission(second)] },
         ])
@@ -182,8 +194,8 @@ async fn deleting_roles_and_policies_emits_cascade_events() {
 #[tokio::test]
 async fn deleting_parent_and_child_together_emits_no_update() {
     let world = World::new().await;
-    let child = named(&ROLES, OTHER, "Child").with("parent", Value::Uuid(ROLE));
-    let rows = vec![named(&ROLES, ROLE, "Parent"), child];
+    let child = new_role(OTHER, "Child").with(&roles::parent, ROLE);
+    let rows = vec![new_role(ROLE, "Parent"), child];
     world.write(vec![Mutation::Create { collection: &ROLES, rows }]).await;
 
     let events = world.write(vec![delete(&ROLES, &[ROLE, OTHER])]).await;
@@ -200,14 +212,14 @@ async fn an_account_being_deleted_is_missing_for_other_writes() {
     let (_, rest) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
     let rest = rest.expect("there are more messages than a step holds");
 
-    let late = message("late").with("user_created", Value::Uuid(ALICE));
+    let late = message("late").with(&messages::user_created, ALICE);
     let create = write(vec![Mutation::Create { collection: &MESSAGES, rows: vec![late] }]);
     let refused = world.store.write(create).await;
     assert!(
         matches!(refused, Err(StoreError::NoSuchTarget { field: Some("user_created"), .. })),
         "{refused:?}"
     );
-    let edited = vec![(MESSAGES.require("user_updated"), Value::Uuid(ALICE))];
+    let edited = vec![messages::user_updated.to(ALICE)];
     let keys = vec![Key::Integer(1)];
     let edit = Mutation::Update {
         collection: &MESSAGES,
@@ -218,7 +230,7 @@ async fn an_account_being_deleted_is_missing_for_other_writes() {
     let refused = world.store.write(write(vec![edit])).await;
     assert!(matches!(refused, Err(StoreError::NoSuchTarget { .. })), "{refused:?}");
     let back = |precondition| {
-        let set = vec![(USERS.require("status"), Value::text("active"))];
+        let set = vec![users::status.to(AccountStatus::Active)];
         let keys = vec![Key::Uuid(ALICE), Key::Uuid(BOB)];
         write(vec![Mutation::Update { collection: &USERS, keys, set, precondition }])
     };
@@ -291,12 +303,12 @@ async fn deletions_never_remove_the_last_administrator() {
     assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
 
     world.users(&[ADMIN], None).await;
-    let mine = access(POLICY, "user", ADMIN);
+    let mine = access(POLICY, &access::user, ADMIN);
     world.write(vec![Mutation::Create { collection: &ACCESS, rows: vec![mine] }]).await;
     let (_, rest) = world.step(write(vec![delete(&ROLES, &[ROLE])])).await.unwrap();
     assert!(world.count("select count(role) from directus_users").await > 0);
     // Accounts that still have the role do not count as administrators: its deletion is decided.
-    let suspended = vec![(USERS.require("status"), Value::text("suspended"))];
+    let suspended = vec![users::status.to(AccountStatus::Suspended)];
     let (keys, precondition) = (vec![Key::Uuid(ADMIN)], Precondition::None);
     let suspend = Mutation::Update { collection: &USERS, keys, set: suspended, precondition };
     let refused = world.step(write(vec![suspend])).await;
@@ -313,22 +325,22 @@ async fn a_refused_administrator_removal_ends_no_sessions() {
     world.sessions(ADMIN, 200, 5).await;
     let ending = |to: Timestamp| {
         let test = Test::Lte(Value::Timestamp(to));
-        let filter = Filter::Field(SESSIONS.require("expires"), test);
+        let filter = Filter::Field(&sessions::expires, test);
         Mutation::DeleteWhere { collection: &SESSIONS, filter }
     };
-    let suspend = |to: &str| {
-        let set = vec![(USERS.require("status"), Value::text(to))];
+    let suspend = |to: AccountStatus| {
+        let set = vec![users::status.to(to)];
         let (keys, precondition) = (vec![Key::Uuid(ADMIN)], Precondition::None);
         let update = Mutation::Update { collection: &USERS, keys, set, precondition };
         write(vec![ending(Timestamp::from_millis(5)), update])
     };
 
-    let refused = world.step(suspend("suspended")).await;
+    let refused = world.step(suspend(AccountStatus::Suspended)).await;
 
     assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
     assert_eq!(world.count("select count(*) from directus_sessions").await, 200);
     let head = world.store.position();
-    let (events, rest) = world.step(suspend("active")).await.unwrap();
+    let (events, rest) = world.step(suspend(AccountStatus::Active)).await.unwrap();
     // The trial run of the update leaves no event.
     assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (STEP, STEP));
     assert_eq!(items(&events, &USERS, EventAction::Update).0, 0);

@@ -1,5 +1,6 @@
 //! An erasure in steps leaves no personal data, wherever it was interrupted.
 
+use chinwag::model::schema::messages;
 use chinwag::store::IdempotencyKey;
 
 use super::*;
@@ -18,7 +19,7 @@ async fn live(world: &World) {
             collection: &MESSAGES,
             roots: vec![0],
         };
-        let row = message(&format!("once {place}")).with("user_created", Value::Uuid(ALICE));
+        let row = message(&format!("once {place}")).with(&messages::user_created, ALICE);
         let ops = vec![Mutation::Create { collection: &MESSAGES, rows: vec![row] }];
         let write = Write { actor: Some(ALICE), ..write(ops) };
         world.store.write_in_flow(FlowKey::of(()), write, Some(once)).await.unwrap();

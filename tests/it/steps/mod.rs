@@ -7,6 +7,11 @@ mod erasure;
 mod service;
 mod sweeps;
 
+use chinwag::model::AccountStatus;
+use chinwag::model::SessionMode;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::sessions;
+use chinwag::model::schema::users;
 use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
@@ -90,23 +95,22 @@ impl World {
     async fn users(&self, ids: &[Uuid], role: Option<Uuid>) {
         let rows = ids.iter().map(|id| {
             Row::empty(&USERS)
-                .with("id", Value::Uuid(*id))
-                .with("email", Value::text(&format!("{id}@example.com")))
-                .with("status", Value::text("active"))
-                .with("token", Value::text(&id.to_string()))
-                .with("provider", Value::text("default"))
-                .with("role", role.map_or(Value::Null, Value::Uuid))
+                .with(&users::id, *id)
+                .with(&users::email, &format!("{id}@example.com"))
+                .with(&users::status, AccountStatus::Active)
+                .with(&users::token, &id.to_string())
+                .with(&users::provider, "default")
+                .with(&users::role, role)
         });
         self.write(vec![Mutation::Create { collection: &USERS, rows: rows.collect() }]).await;
     }
 
     /// Creates messages with these authors and editors.
     async fn messages(&self, authors: impl Iterator<Item = (Option<Uuid>, Option<Uuid>)>) {
-        let lead = |id: Option<Uuid>| id.map_or(Value::Null, Value::Uuid);
         let rows = authors.enumerate().map(|(place, (author, editor))| {
             message(&format!("message {place}"))
-                .with("user_created", lead(author))
-                .with("user_updated", lead(editor))
+                .with(&messages::user_created, author)
+                .with(&messages::user_updated, editor)
         });
         let rows: Vec<Row> = rows.collect();
         self.write(vec![Mutation::Create { collection: &MESSAGES, rows }]).await;
@@ -139,21 +143,21 @@ fn delete(collection: &'static Collection, ids: &[Uuid]) -> Mutation {
 
 fn message(content: &str) -> Row {
     Row::empty(&MESSAGES)
-        .with("content", Value::text(content))
-        .with("date_created", Value::Timestamp(Timestamp::from_millis(1)))
+        .with(&messages::content, content)
+        .with(&messages::date_created, Timestamp::from_millis(1))
 }
 
 fn session(user: Uuid, expires: i64) -> Row {
     let at = Value::Timestamp(Timestamp::from_millis(1));
     Row::empty(&SESSIONS)
-        .with("id", Value::Uuid(id::fresh()))
-        .with("user", Value::Uuid(user))
-        .with("mode", Value::text("json"))
-        .with("seed", Value::text("seed"))
-        .with("generation", Value::Integer(1))
-        .with("date_created", at.clone())
-        .with("date_rotated", at)
-        .with("expires", Value::Timestamp(Timestamp::from_millis(expires)))
+        .with(&sessions::id, id::fresh())
+        .with(&sessions::user, user)
+        .with(&sessions::mode, SessionMode::Json)
+        .with(&sessions::seed, "seed")
+        .with(&sessions::generation, 1)
+        .with(&sessions::date_created, at.clone())
+        .with(&sessions::date_rotated, at)
+        .with(&sessions::expires, Timestamp::from_millis(expires))
 }
 
 /// Returns the number of items in the events of a collection and action, and the number in the

@@ -1,6 +1,9 @@
 //! Deletions by condition, one step at a time; events of bounded length; a log that is truncated by
 //! items, not by events.
 
+use chinwag::model::schema::messages;
+use chinwag::model::schema::sessions;
+use chinwag::model::schema::users;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +17,7 @@ use crate::support::soon;
 
 fn expired(at: i64) -> Mutation {
     let test = Test::Lte(Value::Timestamp(Timestamp::from_millis(at)));
-    let filter = Filter::Field(SESSIONS.require("expires"), test);
+    let filter = Filter::Field(&sessions::expires, test);
     Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
@@ -64,8 +67,8 @@ async fn a_refused_multi_step_write_has_no_effect() {
     world.sessions(ALICE, 200, 5).await;
     let active = |status: &str| {
         let is = Test::Eq(Value::text(status));
-        let precondition = Precondition::All(Filter::Field(USERS.require("status"), is));
-        let set = vec![(USERS.require("email"), Value::text("new@example.com"))];
+        let precondition = Precondition::All(Filter::Field(&users::status, is));
+        let set = vec![users::email.to("new@example.com")];
         let keys = vec![Key::Uuid(ALICE)];
         write(vec![expired(5), Mutation::Update { collection: &USERS, keys, set, precondition }])
     };
@@ -88,7 +91,7 @@ async fn steps_with_long_texts_hold_fewer_items() {
     world.write(vec![Mutation::Create { collection: &MESSAGES, rows: long }]).await;
     while world.published.try_recv().is_ok() {}
     let keys: Vec<Key> = (1..=30).map(Key::Integer).collect();
-    let set = vec![(MESSAGES.require("guest"), Value::Null)];
+    let set = vec![messages::guest.to(Value::Null)];
 
     // One update by keys is one transaction, with events of at most 256 KiB of text.
     let precondition = Precondition::None;
@@ -110,7 +113,7 @@ async fn a_bulk_change_is_one_transaction_with_several_events() {
     world.messages((0..120).map(|_| (None, None))).await;
     while world.published.try_recv().is_ok() {}
     let keys: Vec<Key> = (1..=120).map(Key::Integer).collect();
-    let set = vec![(MESSAGES.require("content"), Value::text("changed"))];
+    let set = vec![messages::content.to("changed")];
     let update = Mutation::Update {
         collection: &MESSAGES,
         keys: keys.clone(),

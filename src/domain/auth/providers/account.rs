@@ -11,16 +11,16 @@ use crate::config::ProviderConfig;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
-use crate::domain::auth::sign_in::ACTIVE;
 use crate::domain::auth::sign_in::is_active;
+use crate::model::AccountStatus;
 use crate::model::Field;
-use crate::model::Key;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::providers::Profile;
 use crate::query::Filter;
 use crate::query::Test;
@@ -40,7 +40,7 @@ impl Auth {
         &self,
         config: &ProviderConfig,
         profile: &Profile,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let ProviderConfig { name, keys, admission, .. } = config;
@@ -69,7 +69,7 @@ impl Auth {
     ) -> Result<Row, Error> {
         let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
         let row = newcomer(provider, &identifier, keys, admission, profile)?;
-        let ops = vec![Mutation::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let ops = vec![Mutation::create(row.clone())];
         let write = Write { actor: None, at: self.clock.now(), ops };
         let made = self.changes.commit(write).await;
         made.map_err(|error| made_by(provider, error))?;
@@ -78,12 +78,17 @@ impl Auth {
     }
 
     /// Creates an account and its first session in one transaction.
-    async fn settle(&self, row: Row, mode: Mode, client: &ClientInfo) -> Result<SignIn, Error> {
+    async fn settle(
+        &self,
+        row: Row,
+        mode: SessionMode,
+        client: &ClientInfo,
+    ) -> Result<SignIn, Error> {
         let now = self.clock.now();
-        let row = row.with("last_access", Value::Timestamp(now));
-        let id = row.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
-        let provider = row.value("provider").as_text().unwrap_or_default().to_owned();
-        let ops = vec![Mutation::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let row = row.with(&users::last_access, now);
+        let id = row.get(&users::id).ok_or(Error::InvalidCredentials)?;
+        let provider = row.get(&users::provider).unwrap_or_default().to_owned();
+        let ops = vec![Mutation::create(row.clone())];
         let begun = self.begin_session(&row, id, ops, now, mode, client).await;
         let begun = begun.map_err(|error| made_by(&provider, error))?;
         tell(&provider, &row);
@@ -96,10 +101,10 @@ impl Auth {
         config: &ProviderConfig,
         user: &Row,
         profile: &Profile,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
-        let id = user.value("id").as_uuid().filter(|_| is_active(user));
+        let id = user.get(&users::id).filter(|_| is_active(user));
         let id = id.ok_or(Error::InvalidCredentials)?;
         require_no_factor(user)?;
         let now = self.clock.now();
@@ -107,7 +112,7 @@ impl Auth {
         let attempt = |set: Vec<(&'static Field, Value)>| async move {
             let mut row = user.clone();
             for (field, value) in &set {
-                row = row.with(field.name, value.clone());
+                row.set(field, value.clone());
             }
             let ops = vec![note_arrival(user, id, set, now)];
             self.begin_session(&row, id, ops, now, mode, client).await
@@ -118,7 +123,7 @@ impl Auth {
                     user.id = %id,
                     "an account keeps its email address: another account has the new one"
                 );
-                let names = followed.into_iter().filter(|(field, _)| field.name != "email");
+                let names = followed.into_iter().filter(|(field, _)| **field != users::email);
                 attempt(names.collect()).await
             }
             done => done,
@@ -134,8 +139,8 @@ impl Auth {
 /// Returns whether an account has this identifier at this provider.
 #[must_use]
 pub(in crate::domain::auth) fn identity(user: &Row, provider: &str, identifier: &str) -> bool {
-    user.value("provider").as_text() == Some(provider)
-        && user.value("external_identifier").as_text() == Some(identifier)
+    user.get(&users::provider) == Some(provider)
+        && user.get(&users::external_identifier) == Some(identifier)
 }
 
 /// Returns the identifier in a profile, unless it is too long or contains NUL.
@@ -147,10 +152,7 @@ pub(in crate::domain::auth) fn identifier(keys: &ClaimKeys, profile: &Profile) -
 
 /// Refuses accounts with a second factor: a sign-in with a provider asks for no code.
 pub(in crate::domain::auth) fn require_no_factor(user: &Row) -> Result<(), Error> {
-    match user.value("tfa_secret") {
-        Value::Null => Ok(()),
-        _ => Err(Error::InvalidOtp),
-    }
+    user.get(&users::tfa_secret).map_or(Ok(()), |_| Err(Error::InvalidOtp))
 }
 
 /// Returns the row of a new account without a password, if the settings allow creating it.
@@ -166,18 +168,14 @@ fn newcomer(
     if !admission.register || (admission.verified_email && !is_proven) {
         return Err(Error::InvalidCredentials);
     }
-    let text = |text: Option<String>| text.map_or(Value::Null, |text| Value::text(&text));
-    Ok(Row::empty(&USERS)
-        .with("id", Value::Uuid(id::fresh()))
-        .with("email", text(email))
-        .with("first_name", text(name(keys.first_name.as_deref(), profile)))
-        .with("last_name", text(name(keys.last_name.as_deref(), profile)))
-        .with("role", admission.role.map_or(Value::Null, Value::Uuid))
-        .with("status", Value::text(ACTIVE))
-        .with("provider", Value::text(provider))
-        .with("external_identifier", Value::text(identifier))
-        .with("email_notifications", Value::Boolean(true))
-        .with("text_direction", Value::text("auto")))
+    Ok(Row::new(&USERS)
+        .with(&users::id, id::fresh())
+        .with(&users::email, email)
+        .with(&users::first_name, name(keys.first_name.as_deref(), profile))
+        .with(&users::last_name, name(keys.last_name.as_deref(), profile))
+        .with(&users::role, admission.role)
+        .with(&users::provider, provider)
+        .with(&users::external_identifier, identifier))
 }
 
 /// Returns the changed values of the fields that are synchronized from the provider.
@@ -195,12 +193,12 @@ fn followed(
         None => !admission.verified_email,
     };
     [
-        ("email", email(keys, profile).filter(|_| may_follow)),
-        ("first_name", name(keys.first_name.as_deref(), profile)),
-        ("last_name", name(keys.last_name.as_deref(), profile)),
+        (&users::email, email(keys, profile).filter(|_| may_follow)),
+        (&users::first_name, name(keys.first_name.as_deref(), profile)),
+        (&users::last_name, name(keys.last_name.as_deref(), profile)),
     ]
     .into_iter()
-    .filter_map(|(field, text)| Some((USERS.require(field), Value::text(&text?))))
+    .filter_map(|(column, text)| Some(column.to(text?)))
     .filter(|(field, value)| user[*field] != *value)
     .collect()
 }
@@ -213,22 +211,14 @@ fn note_arrival(
     mut set: Vec<(&'static Field, Value)>,
     now: Timestamp,
 ) -> Mutation {
-    let is = |name: &str| {
-        let field = USERS.require(name);
-        Filter::Field(field, Test::Eq(user[field].clone()))
-    };
-    set.push((USERS.require("last_access"), Value::Timestamp(now)));
-    Mutation::Update {
-        collection: &USERS,
-        keys: vec![Key::Uuid(id)],
-        set,
-        precondition: Precondition::All(Filter::And(vec![
-            is("provider"),
-            is("external_identifier"),
-            Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
-            Filter::Field(USERS.require("tfa_secret"), Test::Null),
-        ])),
-    }
+    set.push(users::last_access.to(now));
+    let unchanged = Filter::And(vec![
+        Filter::equals(&users::provider, user.get(&users::provider)),
+        Filter::equals(&users::external_identifier, user.get(&users::external_identifier)),
+        Filter::equals(&users::status, AccountStatus::Active),
+        Filter::Field(&users::tfa_secret, Test::Null),
+    ]);
+    Mutation::update(&USERS, id, set, Precondition::All(unchanged))
 }
 
 /// Maps an error from the creation of an account.
@@ -253,7 +243,7 @@ fn made_by(provider: &str, error: Error) -> Error {
 }
 
 fn tell(provider: &str, row: &Row) {
-    if let Some(id) = row.value("id").as_uuid() {
+    if let Some(id) = row.get(&users::id) {
         tracing::info!(user.id = %id, provider, "created an account for a user of a provider");
     }
 }
@@ -271,7 +261,7 @@ fn email(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
 /// Returns a name in a profile, truncated to the length of its field.
 fn name(key: Option<&str>, profile: &Profile) -> Option<String> {
     let name = profile.text(key?)?;
-    let field = USERS.require("first_name");
+    let field = users::first_name.field();
     let kept: String = field.kept(&name).chars().take(field.length_max(usize::MAX)).collect();
     Some(kept).filter(|name| !name.is_empty())
 }

@@ -26,10 +26,10 @@ use crate::config::Secret;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::providers::ticket::Ticket;
 use crate::domain::auth::providers::ticket::Tickets;
+use crate::model::SessionMode;
 use crate::providers::Network;
 use crate::providers::Provider;
 use crate::providers::ProviderError;
@@ -101,7 +101,7 @@ pub struct CallbackResult {
     /// The page to redirect to; `None` to respond with the tokens as JSON.
     pub redirect: Option<Url>,
     /// How the tokens are delivered.
-    pub mode: Mode,
+    pub mode: SessionMode,
     /// The new session, or the reason for the refusal.
     pub outcome: Result<SignIn, Error>,
 }
@@ -218,15 +218,15 @@ impl Auth {
             let outcome = Err(Error::InvalidCredentials);
             return Ok(CallbackResult {
                 redirect: Some(desk.home.clone()),
-                mode: Mode::Session,
+                mode: SessionMode::Session,
                 outcome,
             });
         };
         let redirect = ticket.redirect();
         let mode = match (&redirect, config.mode) {
-            (None, _) => Mode::Json,
-            (Some(_), ProviderMode::Session) => Mode::Session,
-            (Some(_), ProviderMode::Cookie) => Mode::Cookie,
+            (None, _) => SessionMode::Json,
+            (Some(_), ProviderMode::Session) => SessionMode::Session,
+            (Some(_), ProviderMode::Cookie) => SessionMode::Cookie,
         };
         let outcome = self.let_in(offered, desk, &ticket, callback, mode, client).await;
         Ok(CallbackResult { redirect, mode, outcome })
@@ -238,7 +238,7 @@ impl Auth {
         desk: &Desk,
         ticket: &Ticket,
         callback: Callback<'_>,
-        mode: Mode,
+        mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let expected = ticket.pending.state.as_bytes();

@@ -15,12 +15,16 @@ use crate::domain::Error;
 use crate::domain::admission::Admission;
 use crate::domain::admission::Progress;
 use crate::domain::auth::throttle::ThrottledAction;
+use crate::model::AccountStatus;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
+use crate::model::SessionMode;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::model::schema::users;
 use crate::query::Limits;
 use crate::store::Mutation;
 use crate::store::Precondition;
@@ -78,13 +82,11 @@ impl World {
             passwords,
         );
         let world = Self { auth, clock, store, user: id::fresh(), directory };
-        let row = Row::empty(&USERS)
-            .with("id", Value::Uuid(world.user))
-            .with("email", Value::text(EMAIL))
-            .with("password", Value::text(&hash))
-            .with("status", Value::text("active"))
-            .with("provider", Value::text("default"));
-        world.commit(Mutation::Create { collection: &USERS, rows: vec![row] }).await;
+        let row = Row::new(&USERS)
+            .with(&users::id, world.user)
+            .with(&users::email, EMAIL)
+            .with(&users::password, &hash);
+        world.commit(Mutation::create(row)).await;
         world
     }
 
@@ -93,18 +95,11 @@ impl World {
         self.auth.changes.commit(write).await.unwrap();
     }
 
-    async fn set(&self, field: &str, value: Value) {
-        let (keys, set) = (vec![Key::Uuid(self.user)], vec![(USERS.require(field), value)]);
-        self.commit(Mutation::Update {
-            collection: &USERS,
-            keys,
-            set,
-            precondition: Precondition::None,
-        })
-        .await;
+    async fn set(&self, set: (&'static Field, Value)) {
+        self.commit(Mutation::update(&USERS, self.user, vec![set], Precondition::None)).await;
     }
 
-    async fn login(&self, mode: Mode) -> SignIn {
+    async fn login(&self, mode: SessionMode) -> SignIn {
         self.try_login("Alice@Example.com", PASSWORD, None, mode).await.unwrap()
     }
 
@@ -113,14 +108,14 @@ impl World {
         email: &str,
         password: &str,
         otp: Option<&str>,
-        mode: Mode,
+        mode: SessionMode,
     ) -> Result<SignIn, Error> {
         self.auth.login(Login { email, password, otp }, mode, &ClientInfo::default()).await
     }
 
     async fn refresh(&self, token: &str) -> String {
         self.auth
-            .refresh(token, Mode::Json, &ClientInfo::default())
+            .refresh(token, SessionMode::Json, &ClientInfo::default())
             .await
             .unwrap()
             .refresh_token
@@ -152,7 +147,7 @@ fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
 async fn an_access_token_authenticates_until_it_expires() {
     let world = World::new().await;
 
-    let signed_in = world.login(Mode::Json).await;
+    let signed_in = world.login(SessionMode::Json).await;
 
     assert_eq!(signed_in.expires_in, Duration::from_mins(15));
     let identity = world.auth.recognise(&signed_in.access_token, None).await.unwrap();
@@ -164,21 +159,21 @@ async fn an_access_token_authenticates_until_it_expires() {
     let late = world.auth.recognise(&signed_in.access_token, None).await;
     assert!(matches!(late, Err(Error::TokenExpired)));
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
-    assert!(!user.value("last_access").is_null());
+    assert!(user.get(&users::last_access).is_some());
 }
 
 #[tokio::test]
 async fn every_failed_sign_in_gets_the_same_error() {
     let world = World::new().await;
 
-    assert_refused(world.try_login(EMAIL, "wrong", None, Mode::Json).await);
-    assert_refused(world.try_login(EMAIL, "", None, Mode::Json).await);
-    assert_refused(world.try_login("bob@example.com", PASSWORD, None, Mode::Json).await);
-    world.set("status", Value::text("suspended")).await;
-    assert_refused(world.try_login(EMAIL, PASSWORD, None, Mode::Json).await);
-    world.set("status", Value::text("active")).await;
-    world.set("password", Value::Null).await;
-    assert_refused(world.try_login(EMAIL, PASSWORD, None, Mode::Json).await);
+    assert_refused(world.try_login(EMAIL, "wrong", None, SessionMode::Json).await);
+    assert_refused(world.try_login(EMAIL, "", None, SessionMode::Json).await);
+    assert_refused(world.try_login("bob@example.com", PASSWORD, None, SessionMode::Json).await);
+    world.set(users::status.to(AccountStatus::Suspended)).await;
+    assert_refused(world.try_login(EMAIL, PASSWORD, None, SessionMode::Json).await);
+    world.set(users::status.to(AccountStatus::Active)).await;
+    world.set(users::password.to(Value::Null)).await;
+    assert_refused(world.try_login(EMAIL, PASSWORD, None, SessionMode::Json).await);
     assert_eq!(world.sessions().await, 0);
 }
 
@@ -188,7 +183,7 @@ async fn a_refused_sign_in_is_delayed() {
     let world = World::with(|config| config.login_stall = stall).await;
     let start = std::time::Instant::now();
 
-    assert_refused(world.try_login(EMAIL, "wrong", None, Mode::Json).await);
+    assert_refused(world.try_login(EMAIL, "wrong", None, SessionMode::Json).await);
 
     assert!(start.elapsed() >= stall);
 }
@@ -198,29 +193,29 @@ async fn an_outdated_hash_is_rehashed_on_sign_in() {
     let world = World::new().await;
     let other = HashConfig { memory_kib: 16, passes: 2, lanes: 1 };
     let hash = Passwords::new(other).hash(PASSWORD).await.unwrap();
-    world.set("password", Value::text(&hash)).await;
+    world.set(users::password.to(&hash)).await;
 
-    world.login(Mode::Json).await;
+    world.login(SessionMode::Json).await;
 
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
-    let renewed = user.value("password").as_text().unwrap();
+    let renewed = user.get(&users::password).unwrap();
     assert!(renewed.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{renewed}");
-    world.login(Mode::Json).await;
+    world.login(SessionMode::Json).await;
 }
 
 #[tokio::test]
 async fn a_suspension_applies_to_existing_tokens() {
     let world = World::new().await;
-    let signed_in = world.login(Mode::Json).await;
+    let signed_in = world.login(SessionMode::Json).await;
     world.auth.recognise(&signed_in.access_token, None).await.unwrap();
 
-    world.set("status", Value::text("suspended")).await;
+    world.set(users::status.to(AccountStatus::Suspended)).await;
 
     assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
     assert_refused(
         world
             .auth
-            .refresh(&signed_in.refresh_token.unwrap(), Mode::Json, &ClientInfo::default())
+            .refresh(&signed_in.refresh_token.unwrap(), SessionMode::Json, &ClientInfo::default())
             .await,
     );
     assert!(world.auth.renew(&signed_in.identity).await.unwrap().is_none());
@@ -229,7 +224,7 @@ async fn a_suspension_applies_to_existing_tokens() {
 #[tokio::test]
 async fn a_static_token_is_valid_until_it_is_changed() {
     let world = World::new().await;
-    world.set("token", Value::text(&static_token::digest("a-long-static-token"))).await;
+    world.set(users::token.to(static_token::digest("a-long-static-token"))).await;
 
     let identity = world.auth.recognise("a-long-static-token", None).await.unwrap();
 
@@ -237,7 +232,7 @@ async fn a_static_token_is_valid_until_it_is_changed() {
     assert!(world.auth.renew(&identity).await.unwrap().is_some());
     assert_refused(world.auth.recognise("another-token", None).await);
     assert_refused(world.auth.recognise("", None).await);
-    world.set("token", Value::text(&static_token::digest("a-new-static-token"))).await;
+    world.set(users::token.to(static_token::digest("a-new-static-token"))).await;
     assert_refused(world.auth.recognise("a-long-static-token", None).await);
     assert!(world.auth.renew(&identity).await.unwrap().is_none());
 }
@@ -246,7 +241,7 @@ async fn a_static_token_is_valid_until_it_is_changed() {
 async fn forged_and_foreign_tokens_are_refused() {
     let world = World::new().await;
     let elsewhere = World::with(|config| config.secret = Secret("another".repeat(8))).await;
-    let forged = elsewhere.login(Mode::Json).await;
+    let forged = elsewhere.login(SessionMode::Json).await;
 
     let answer = world.auth.recognise(&forged.access_token, None).await;
 
@@ -254,11 +249,14 @@ async fn forged_and_foreign_tokens_are_refused() {
     assert_refused(
         world
             .auth
-            .refresh(&forged.refresh_token.unwrap(), Mode::Json, &ClientInfo::default())
+            .refresh(&forged.refresh_token.unwrap(), SessionMode::Json, &ClientInfo::default())
             .await,
     );
     assert_refused(
-        world.auth.refresh(&forged.access_token, Mode::Session, &ClientInfo::default()).await,
+        world
+            .auth
+            .refresh(&forged.access_token, SessionMode::Session, &ClientInfo::default())
+            .await,
     );
     assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA", None).await);
 }
@@ -266,15 +264,16 @@ async fn forged_and_foreign_tokens_are_refused() {
 #[tokio::test]
 async fn the_session_limit_ends_the_least_recently_refreshed_session() {
     let world = World::with(|config| config.sessions_per_user_max = 2).await;
-    let oldest = world.login(Mode::Json).await;
+    let oldest = world.login(SessionMode::Json).await;
     world.pass(1);
-    let idle = world.login(Mode::Json).await;
+    let idle = world.login(SessionMode::Json).await;
     world.pass(1);
     let token = oldest.refresh_token.unwrap();
-    let refreshed = world.auth.refresh(&token, Mode::Json, &ClientInfo::default()).await.unwrap();
+    let refreshed =
+        world.auth.refresh(&token, SessionMode::Json, &ClientInfo::default()).await.unwrap();
     world.pass(1);
 
-    let newest = world.login(Mode::Json).await;
+    let newest = world.login(SessionMode::Json).await;
 
     assert_refused(world.auth.recognise(&idle.access_token, None).await);
     world.auth.recognise(&refreshed.access_token, None).await.unwrap();
@@ -285,7 +284,7 @@ async fn the_session_limit_ends_the_least_recently_refreshed_session() {
 #[tokio::test]
 async fn the_database_stores_no_refresh_token() {
     let world = World::new().await;
-    let token = world.login(Mode::Json).await.refresh_token.unwrap();
+    let token = world.login(SessionMode::Json).await.refresh_token.unwrap();
 
     let row = world.store.read_sessions(world.user).await.unwrap().remove(0);
 
@@ -297,12 +296,14 @@ async fn the_database_stores_no_refresh_token() {
 async fn a_concurrent_password_change_aborts_the_sign_in() {
     let world = World::new().await;
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
-    let checked = user.value("password").as_text().unwrap();
-    world.set("password", Value::text("a newer hash")).await;
+    let checked = user.get(&users::password).unwrap();
+    world.set(users::password.to("a newer hash")).await;
 
     let client = ClientInfo::default();
-    let begun =
-        world.auth.begin(&user, world.user, checked, None, vec![], Mode::Json, &client).await;
+    let begun = world
+        .auth
+        .begin(&user, world.user, checked, None, vec![], SessionMode::Json, &client)
+        .await;
 
     assert!(matches!(begun, Err(Error::Forbidden(_))), "{begun:?}");
     assert_eq!(world.sessions().await, 0);
@@ -311,9 +312,9 @@ async fn a_concurrent_password_change_aborts_the_sign_in() {
 #[tokio::test]
 async fn a_sweep_ends_only_expired_sessions() {
     let world = World::with(|config| config.refresh_token_ttl = Duration::from_secs(100)).await;
-    world.login(Mode::Json).await;
+    world.login(SessionMode::Json).await;
     world.pass(60);
-    let younger = world.login(Mode::Json).await;
+    let younger = world.login(SessionMode::Json).await;
     world.pass(60);
 
     world.auth.end_expired_sessions().await.unwrap();
@@ -326,8 +327,8 @@ async fn a_sweep_ends_only_expired_sessions() {
 async fn a_throttled_sign_in_is_refused_before_hashing() {
     let mut world = World::new().await;
     let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
-    world.auth.passwords = Arc::new(Passwords::with_slots(cheap, 0, 0));
-    let login = async || world.try_login(EMAIL, PASSWORD, None, Mode::Json).await;
+    world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));
+    let login = async || world.try_login(EMAIL, PASSWORD, None, SessionMode::Json).await;
     // A password that could not be checked does not count.
     for _ in 0..20 {
         assert!(matches!(login().await, Err(Error::TooBusy { .. })));

@@ -30,6 +30,7 @@ use crate::domain::auth::throttle::known_networks::KnownNetworks;
 use crate::domain::auth::throttle::rule::Rule;
 use crate::model::Row;
 use crate::model::network;
+use crate::model::schema::users;
 use crate::text::fold;
 use parking_lot::Mutex;
 
@@ -242,8 +243,8 @@ impl Attempt<'_> {
 /// Returns the name to count an account under: its email address, or its key if it has none.
 #[must_use]
 pub fn name(user: &Row) -> String {
-    let email = user.value("email").as_text().map(str::to_owned);
-    email.or_else(|| user.value("id").as_uuid().map(|id| id.to_string())).unwrap_or_default()
+    let email = user.get(&users::email).map(str::to_owned);
+    email.or_else(|| user.get(&users::id).map(|id| id.to_string())).unwrap_or_default()
 }
 
 /// Normalizes a name as the store compares it.

@@ -23,9 +23,12 @@ use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Change;
 use crate::model::Event;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::USERS;
+use crate::model::schema::messages;
+use crate::model::schema::users;
 use crate::query::Relations;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -41,20 +44,20 @@ pub(in crate::domain::subscriptions) fn plan(
     length: usize,
 ) -> Result<Option<Plan>, Error> {
     let Ok(scope) = permissions.scope(actor, &MESSAGES, Action::Read) else { return Ok(None) };
-    let shows = |name| scope.has(MESSAGES.require(name));
+    let shows = |field: &'static Field| scope.has(field);
     // Without keys, changes cannot be delivered.
-    if !shows("id") || !shows("content") {
+    if !shows(&messages::id) || !shows(&messages::content) {
         return Ok(None);
     }
     let mut fields = vec!["content"];
-    if shows("guest") {
+    if shows(&messages::guest) {
         fields.push("guest");
     }
     let names = permissions.scope(actor, &USERS, Action::Read);
-    if shows("user_created") && names.is_ok_and(|names| names.has(USERS.require("first_name"))) {
+    if shows(&messages::user_created) && names.is_ok_and(|names| names.has(&users::first_name)) {
         fields.push("user_created.first_name");
     }
-    let sort = if shows("date_created") { "-date_created" } else { "-id" };
+    let sort = if shows(&messages::date_created) { "-date_created" } else { "-id" };
     let mut query = items.parse(actor, &MESSAGES, &json!({"fields": fields, "sort": [sort]}))?;
     query.select.limit = u64::try_from(length).ok();
     Plan::new(permissions, actor, &query).map(Some)
@@ -212,8 +215,8 @@ impl Feed {
 /// Returns whether more than the last use of an account has changed.
 fn is_visible(change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
-    let mut fields =
-        USERS.columns().filter(|field| !["last_access", "last_page"].contains(&field.name));
+    let hidden: [&Field; 2] = [&users::last_access, &users::last_page];
+    let mut fields = USERS.columns().filter(|field| !hidden.contains(field));
     fields.any(|field| before[field] != after[field])
 }
 

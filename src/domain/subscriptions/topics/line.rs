@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::domain::items::project::Projection;
 use crate::model::Key;
 use crate::model::Record;
-use crate::model::schema::MESSAGES;
-use crate::model::schema::USERS;
+use crate::model::schema::messages;
+use crate::model::schema::users;
 
 /// The name of authors that have no other.
 const NOBODY: &str = "Guest";
@@ -53,8 +53,8 @@ impl Line {
         let user = name(projection, record, shown);
         let said = Said { text: &text, user: &user };
         Some(Self {
-            sort_key: (record.row.value("date_created").as_timestamp(), record.row.key()?),
-            author: record.value(MESSAGES.require("user_created")).as_key(),
+            sort_key: (record.row.get(&messages::date_created), record.row.key()?),
+            author: record.value(&messages::user_created).as_key(),
             json: serde_json::to_string(&said).ok()?,
         })
     }
@@ -75,7 +75,7 @@ pub(in crate::domain::subscriptions) fn author(
 }
 
 fn name(projection: &Projection, record: &Record, shown: Shown) -> String {
-    let field = MESSAGES.require("user_created");
+    let field = messages::user_created.field();
     let account = record.value(field).as_key();
     let account = account.filter(|_| projection.scope().shows(record, field));
     let first_name = shown.user_created.and_then(|author| author.first_name).map(short);
@@ -89,7 +89,7 @@ fn name(projection: &Projection, record: &Record, shown: Shown) -> String {
 /// Truncates a name to the current maximum length: a database from an earlier version may have
 /// longer names, and they are repeated with each message.
 fn short(mut name: String) -> String {
-    let most = USERS.require("first_name").length_max(usize::MAX);
+    let most = users::first_name.length_max(usize::MAX);
     if let Some((end, _)) = name.char_indices().nth(most) {
         name.truncate(end);
     }

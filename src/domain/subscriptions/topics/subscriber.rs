@@ -14,38 +14,20 @@ use crate::domain::subscriptions::topics::Topics;
 use crate::domain::subscriptions::topics::feed::Feed;
 use crate::domain::subscriptions::topics::pages::Page;
 use crate::model::Actor;
+use crate::model::named::named;
 use crate::model::schema::MESSAGES;
 
-/// A topic that has a meaning here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Topic {
-    /// The newest messages.
-    Chat,
-    /// The number of connections.
-    Session,
-    /// The typing users.
-    Typing,
-    /// Frames for one connection alone.
-    Internal,
-}
-
-impl Topic {
-    /// Returns the name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Session => "session",
-            Self::Typing => "typing",
-            Self::Internal => "_internal",
-        }
-    }
-
-    /// Returns the topic of this name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        let all = [Self::Chat, Self::Session, Self::Typing, Self::Internal];
-        all.into_iter().find(|topic| topic.name() == name)
+named! {
+    /// A topic that has a meaning here.
+    pub enum Topic {
+        /// The newest messages.
+        Chat = "chat",
+        /// The number of connections.
+        Session = "session",
+        /// The typing users.
+        Typing = "typing",
+        /// Frames for one connection alone.
+        Internal = "_internal",
     }
 }
 

@@ -37,6 +37,7 @@ use crate::model::Change;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::schema::MESSAGES;
+use crate::model::schema::messages;
 
 /// The minimum interval between two updates.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -269,7 +270,7 @@ impl Typing {
         if *event.collection != MESSAGES || event.action != EventAction::Create {
             return;
         }
-        let guest = |change: &Change| change.after.as_ref()?.value("guest").as_uuid();
+        let guest = |change: &Change| change.after.as_ref()?.get(&messages::guest);
         let guests: Vec<Uuid> = event.changes.iter().filter_map(guest).collect();
         self.forget(|typing| match typing.user {
             Some(user) => event.actor == Some(user),

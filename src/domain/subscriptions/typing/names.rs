@@ -13,10 +13,9 @@ use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
 use crate::domain::subscriptions::topics::line;
 use crate::domain::subscriptions::typing::TypingUser;
-use crate::model::Key;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema::MESSAGES;
+use crate::model::schema::messages;
 
 /// The names of the typing users, resolved once for all watchers with the same access.
 pub(super) struct Names<'a> {
@@ -80,10 +79,10 @@ impl<'a> Names<'a> {
     fn message(&self, user: Option<Uuid>, guest: Option<Uuid>) -> Row {
         let author = user.or(self.items.public_user);
         Row::empty(&MESSAGES)
-            .with("id", Key::Integer(i64::MAX))
-            .with("user_created", author)
-            .with("date_created", Value::Timestamp(self.items.clock.now()))
-            .with("content", Value::text(""))
-            .with("guest", guest)
+            .with(&messages::id, i64::MAX)
+            .with(&messages::user_created, author)
+            .with(&messages::date_created, self.items.clock.now())
+            .with(&messages::content, "")
+            .with(&messages::guest, guest)
     }
 }

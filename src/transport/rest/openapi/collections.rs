@@ -6,8 +6,8 @@ use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::domain::items::STATES;
 use crate::domain::permissions::Rights;
+use crate::model::AccountStatus;
 use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
@@ -193,7 +193,7 @@ fn plain(field: &Field) -> Json {
         }
         Kind::Timestamp => json!({"type": "string", "format": "date-time"}),
         Kind::Boolean => json!({"type": "boolean"}),
-        Kind::Json => match field.document() {
+        Kind::Json => match field.document {
             Document::Texts => list(json!({"type": "string"})),
             Document::Object => open_object(),
             Document::Any => json!({}),
@@ -242,7 +242,9 @@ fn describe(mut schema: Json, hint: Option<&str>, choices: &[Json]) -> Json {
 /// Returns the allowed values of a field, if they are restricted.
 fn choices(collection: &Collection, field: &Field, or_null: bool) -> Vec<Json> {
     let values: Vec<Json> = match (collection.name, field.name) {
-        ("directus_users", "status") => STATES.iter().copied().map(Json::from).collect(),
+        ("directus_users", "status") => {
+            AccountStatus::ALL.map(|status| Json::from(status.name())).into()
+        }
         ("directus_permissions", "action") => {
             Action::ALL.iter().map(|action| Json::from(action.name())).collect()
         }

@@ -11,7 +11,6 @@ use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Login;
-use crate::domain::auth::Mode;
 use crate::domain::delivery::ByteBudget;
 use crate::domain::items::Answer;
 use crate::domain::items::Which;
@@ -23,6 +22,7 @@ use crate::domain::subscriptions::Peer;
 use crate::domain::subscriptions::typing::Watch;
 use crate::model::Actor;
 use crate::model::Collection;
+use crate::model::SessionMode;
 use crate::model::collection::CollectionKind;
 use crate::model::collection::Exposure;
 use crate::model::schema;
@@ -89,11 +89,11 @@ impl Connection {
                 return Ok(Granted { identity, refresh_token: None, owns_session: false });
             }
             Credentials::RefreshToken(token) => {
-                auth.refresh(&token, Mode::Json, &self.client).await?
+                auth.refresh(&token, SessionMode::Json, &self.client).await?
             }
             Credentials::Password { email, password, otp } => {
                 let login = Login { email: &email, password: &password, otp: otp.as_deref() };
-                auth.login(login, Mode::Json, &self.client).await?
+                auth.login(login, SessionMode::Json, &self.client).await?
             }
         };
         Ok(Granted {

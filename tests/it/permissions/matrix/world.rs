@@ -2,8 +2,8 @@
 
 use chinwag::model::Key;
 use chinwag::model::Row;
-use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::messages;
 use chinwag::store::Mutation;
 use chinwag::store::Precondition;
 use chinwag::store::Write;
@@ -94,15 +94,15 @@ impl World {
     /// Writes to the store, since the API does not allow choosing an author.
     async fn message(&self, author: Option<Uuid>) -> i64 {
         let row = Row::empty(&MESSAGES)
-            .with("content", Value::text("before"))
-            .with("date_created", Value::Timestamp(self.server.clock.now()))
-            .with("user_created", author);
+            .with(&messages::content, "before")
+            .with(&messages::date_created, self.server.clock.now())
+            .with(&messages::user_created, author);
         self.commit(Mutation::Create { collection: &MESSAGES, rows: vec![row] }).await.unwrap()
     }
 
     /// Updates a message as the service itself.
     pub async fn change(&self, id: i64) {
-        let set = vec![(MESSAGES.require("content"), Value::text("heard?"))];
+        let set = vec![messages::content.to("heard?")];
         let (keys, precondition) = (vec![Key::Integer(id)], Precondition::None);
         self.commit(Mutation::Update { collection: &MESSAGES, keys, set, precondition })
             .await
