@@ -20,7 +20,7 @@ use crate::store::Store;
 pub(super) fn mails(
     config: &Config,
     store: &Arc<Store>,
-    changes: &Arc<Committer>,
+    committer: &Arc<Committer>,
     settings: &Arc<Settings>,
     clock: &Clock,
 ) -> Result<Arc<Mails>, StartError> {
@@ -38,7 +38,7 @@ pub(super) fn mails(
         mailer,
         Links::new(&config.auth.secret),
         Arc::clone(store),
-        Arc::clone(changes),
+        Arc::clone(committer),
         Arc::clone(settings),
         clock.clone(),
         base(config),

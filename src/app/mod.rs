@@ -195,7 +195,7 @@ impl App {
                 "the database was not closed in time; all acknowledged writes are stored"
             );
         }
-        if tokio::time::timeout(RELAY_PATIENCE, self.services.changes.ended()).await.is_err() {
+        if tokio::time::timeout(RELAY_PATIENCE, self.services.committer.ended()).await.is_err() {
             tracing::warn!("writes of several transactions did not finish in time");
         }
         match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {

@@ -39,9 +39,9 @@ const HASHES_WAITING_MAX: usize = 10;
 pub(super) struct Core {
     clock: Clock,
     store: Arc<Store>,
-    directory: Arc<RowCache>,
+    row_cache: Arc<RowCache>,
     permissions: Arc<Permissions>,
-    changes: Arc<Committer>,
+    committer: Arc<Committer>,
     settings: Arc<Settings>,
     passwords: Arc<Passwords>,
     pub(super) accounts: Arc<Accounts>,
@@ -58,27 +58,26 @@ impl Core {
         store: Arc<Store>,
         progress: &Arc<Progress>,
     ) -> Result<Self, StartError> {
-        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
+        let row_cache = Arc::new(RowCache::new(Arc::clone(&store)));
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(config));
         let permissions = Arc::new(permissions.await?);
-        let changes = Arc::new(Committer::new(
+        let committer = Arc::new(Committer::new(
             Arc::clone(&store),
-            Arc::clone(&directory),
+            Arc::clone(&row_cache),
             Arc::clone(&permissions),
             Admission::new(clock.clone(), config.limits.items, Arc::clone(progress)),
             clock.clone(),
         ));
-        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
+        let settings = Arc::new(Settings::new(Arc::clone(&row_cache)));
         let policy =
             PasswordPolicy::new(config.auth.password_policy.clone(), Arc::clone(&settings));
         let passwords = Arc::new(Passwords::new(config.auth.hash).demanding(policy));
         let accounts = Arc::new(Accounts::new(
             Arc::clone(&store),
-            Arc::clone(&changes),
+            Arc::clone(&committer),
             Arc::clone(&passwords),
-            clock.clone(),
         ));
-        Ok(Self { clock, store, directory, permissions, changes, settings, passwords, accounts })
+        Ok(Self { clock, store, row_cache, permissions, committer, settings, passwords, accounts })
     }
 
     /// Constructs the other services. Their tasks run until `stopping` is cancelled.
@@ -96,8 +95,8 @@ impl Core {
             config.auth.clone(),
             self.clock.clone(),
             Arc::clone(&self.store),
-            Arc::clone(&self.changes),
-            Arc::clone(&self.directory),
+            Arc::clone(&self.committer),
+            Arc::clone(&self.row_cache),
             Arc::clone(&self.permissions),
             Arc::clone(&self.passwords),
         );
@@ -105,12 +104,12 @@ impl Core {
         let items = self.items(config, first);
         let hub = self.hub(config, &items, &auth);
         let mails =
-            enrolment::mails(config, &self.store, &self.changes, &self.settings, &self.clock)?;
+            enrolment::mails(config, &self.store, &self.committer, &self.settings, &self.clock)?;
         let enrolment = Arc::new(Enrolment {
             config: config.links.clone(),
             clock: self.clock.clone(),
             store: self.store,
-            changes: Arc::clone(&self.changes),
+            committer: Arc::clone(&self.committer),
             settings: Arc::clone(&self.settings),
             passwords: self.passwords,
             throttle: Arc::clone(auth.throttle()),
@@ -128,7 +127,7 @@ impl Core {
             enrolment,
             mails,
             hashing: Arc::new(Passwords::with_slots(config.auth.hash, 1, HASHES_WAITING_MAX)),
-            changes: self.changes,
+            committer: self.committer,
             settings: self.settings,
             clock: self.clock,
         })
@@ -139,9 +138,9 @@ impl Core {
             memory: memory::budget(config.server.answers_bytes_max),
             clock: self.clock.clone(),
             store: Arc::clone(&self.store),
-            changes: Arc::clone(&self.changes),
+            committer: Arc::clone(&self.committer),
             permissions: Arc::clone(&self.permissions),
-            directory: Arc::clone(&self.directory),
+            row_cache: Arc::clone(&self.row_cache),
             passwords: Arc::clone(&self.passwords),
             patterns: Patterns::default(),
             limits: limits(config),
@@ -155,7 +154,7 @@ impl Core {
             Arc::clone(items),
             Arc::clone(&self.permissions),
             Arc::clone(auth),
-            Arc::clone(&self.changes),
+            Arc::clone(&self.committer),
             &config.websockets,
             config.topics.clone(),
             ws::topics::encode,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::Error;
@@ -32,6 +33,7 @@ use crate::store::Begun;
 use crate::store::FlowKey;
 use crate::store::IdempotencyKey;
 use crate::store::Integrity;
+use crate::store::Mutation;
 use crate::store::Outcome;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -55,7 +57,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Commits writes and keeps the caches up to date.
 pub struct Committer {
     store: Arc<Store>,
-    directory: Arc<RowCache>,
+    row_cache: Arc<RowCache>,
     permissions: Arc<Permissions>,
     clock: Clock,
     /// The bytes of queued writes per owner. The store itself limits their total.
@@ -74,7 +76,7 @@ impl Committer {
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        directory: Arc<RowCache>,
+        row_cache: Arc<RowCache>,
         permissions: Arc<Permissions>,
         admission: Arc<Admission>,
         clock: Clock,
@@ -82,7 +84,7 @@ impl Committer {
         let waiting = Quota::new(store.queue_bytes_max() / WAITING_SHARE, usize::MAX);
         Self {
             store,
-            directory,
+            row_cache,
             permissions,
             clock,
             waiting,
@@ -104,6 +106,19 @@ impl Committer {
             // Only a write with an idempotency key can be a duplicate.
             Outcome::Duplicate(_) => Ok(Vec::new()),
         }
+    }
+
+    /// Commits operations as [`Committer::commit`], now, on behalf of an account or, with `None`,
+    /// of the service itself.
+    ///
+    /// # Errors
+    /// As [`Committer::commit`].
+    pub async fn commit_ops(
+        self: &Arc<Self>,
+        actor: Option<Uuid>,
+        ops: Vec<Mutation>,
+    ) -> Result<(), Error> {
+        self.commit(Write { actor, at: self.clock.now(), ops }).await.map(drop)
     }
 
     /// Commits as [`Committer::commit`] on behalf of an actor. The write is admitted first, counts
@@ -275,7 +290,7 @@ impl Committer {
         let mut identity_version = false;
         for event in events {
             if event.collection.exposure != Exposure::Items {
-                self.directory.apply(event);
+                self.row_cache.apply(event);
                 identity_version |= [&USERS, &SESSIONS].contains(&event.collection);
             }
         }

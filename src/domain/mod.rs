@@ -67,7 +67,7 @@ pub struct Services {
     /// never wait for these requests.
     pub hashing: Arc<Passwords>,
     /// Commits, and the health of the store.
-    pub changes: Arc<Committer>,
+    pub committer: Arc<Committer>,
     /// The operator's settings.
     pub settings: Arc<Settings>,
     /// The memory budget of clients.

@@ -20,7 +20,7 @@ use crate::model::schema::settings;
 
 /// The one row of `directus_settings`.
 pub struct Settings {
-    directory: Arc<RowCache>,
+    row_cache: Arc<RowCache>,
 }
 
 /// A snapshot of the settings.
@@ -30,8 +30,8 @@ pub struct InForce(Option<Arc<Row>>);
 impl Settings {
     /// Creates the settings on top of the row cache.
     #[must_use]
-    pub const fn new(directory: Arc<RowCache>) -> Self {
-        Self { directory }
+    pub const fn new(row_cache: Arc<RowCache>) -> Self {
+        Self { row_cache }
     }
 
     /// Returns the current settings. They are read from memory unless they have just changed.
@@ -39,7 +39,7 @@ impl Settings {
     /// # Errors
     /// When the store fails.
     pub async fn in_force(&self) -> Result<InForce, Error> {
-        let row = self.directory.find(&SETTINGS, Key::Integer(SINGLE_KEY)).await?;
+        let row = self.row_cache.find(&SETTINGS, Key::Integer(SINGLE_KEY)).await?;
         Ok(InForce(row))
     }
 }

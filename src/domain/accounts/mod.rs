@@ -12,7 +12,6 @@ use std::sync::Arc;
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
-use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
@@ -32,7 +31,6 @@ use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
-use crate::store::Write;
 
 /// The default role of new accounts.
 pub const MEMBER: &str = "Member";
@@ -40,9 +38,8 @@ pub const MEMBER: &str = "Member";
 /// Creates and changes accounts without permission checks.
 pub struct Accounts {
     store: Arc<Store>,
-    changes: Arc<Committer>,
+    committer: Arc<Committer>,
     passwords: Arc<Passwords>,
-    clock: Clock,
 }
 
 /// A new account.
@@ -59,11 +56,10 @@ impl Accounts {
     #[must_use]
     pub const fn new(
         store: Arc<Store>,
-        changes: Arc<Committer>,
+        committer: Arc<Committer>,
         passwords: Arc<Passwords>,
-        clock: Clock,
     ) -> Self {
-        Self { store, changes, passwords, clock }
+        Self { store, committer, passwords }
     }
 
     /// Creates an active account with the named role, by default `Member`. Generates a password if
@@ -175,8 +171,7 @@ impl Accounts {
 
     /// Commits on behalf of the service, without an actor.
     pub(super) async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
-        let write = Write { actor: None, at: self.clock.now(), ops };
-        self.changes.commit(write).await.map(drop)
+        self.committer.commit_ops(None, ops).await
     }
 
     async fn require(&self, email: &str) -> Result<Key, Error> {

@@ -18,7 +18,6 @@ use crate::model::schema::SESSIONS;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
-use crate::store::Write;
 
 /// A signed-in client of an account. Its tokens are not included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +59,8 @@ impl Auth {
         if row.is_none_or(|row| row.get(&schema::sessions::user) != Some(user)) {
             return Err(Error::Forbidden(Forbidden::Item));
         }
-        self.commit_end(actor, sessions::end(vec![Key::Uuid(session)])).await
+        let op = sessions::end(vec![Key::Uuid(session)]);
+        self.committer.commit_ops(actor.user, vec![op]).await
     }
 
     /// Ends all sessions of an account, except one.
@@ -77,12 +77,8 @@ impl Auth {
         if let Some(kept) = except {
             filter = filter.and(Filter::Field(SESSIONS.key(), Test::Neq(Value::Uuid(kept))));
         }
-        self.commit_end(actor, Mutation::DeleteWhere { collection: &SESSIONS, filter }).await
-    }
-
-    async fn commit_end(&self, actor: &Actor, op: Mutation) -> Result<(), Error> {
-        let write = Write { actor: actor.user, at: self.clock.now(), ops: vec![op] };
-        self.changes.commit(write).await.map(drop)
+        let op = Mutation::DeleteWhere { collection: &SESSIONS, filter };
+        self.committer.commit_ops(actor.user, vec![op]).await
     }
 }
 

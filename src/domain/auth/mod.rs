@@ -52,7 +52,6 @@ use crate::domain::permissions::Permissions;
 use crate::domain::row_cache::RowCache;
 use crate::model::Actor;
 use crate::store::Store;
-use crate::store::Write;
 
 /// Maximum length of a stored user agent, in characters.
 const USER_AGENT_CHARACTERS_MAX: usize = 255;
@@ -136,8 +135,8 @@ pub struct Auth {
     config: AuthConfig,
     clock: Clock,
     store: Arc<Store>,
-    changes: Arc<Committer>,
-    directory: Arc<RowCache>,
+    committer: Arc<Committer>,
+    row_cache: Arc<RowCache>,
     permissions: Arc<Permissions>,
     passwords: Arc<Passwords>,
     throttle: Arc<Throttle>,
@@ -158,8 +157,8 @@ impl Auth {
         config: AuthConfig,
         clock: Clock,
         store: Arc<Store>,
-        changes: Arc<Committer>,
-        directory: Arc<RowCache>,
+        committer: Arc<Committer>,
+        row_cache: Arc<RowCache>,
         permissions: Arc<Permissions>,
         passwords: Arc<Passwords>,
     ) -> Self {
@@ -172,8 +171,8 @@ impl Auth {
             config,
             clock,
             store,
-            changes,
-            directory,
+            committer,
+            row_cache,
             permissions,
             passwords,
             throttle,
@@ -202,9 +201,8 @@ impl Auth {
     /// # Errors
     /// Only when the store fails.
     pub async fn end_expired_sessions(&self) -> Result<(), Error> {
-        let now = self.clock.now();
-        let ops = vec![sessions::end_expired(now)];
-        self.changes.commit(Write { actor: None, at: now, ops }).await.map(drop)
+        let expired = sessions::end_expired(self.clock.now());
+        self.committer.commit_ops(None, vec![expired]).await
     }
 
     /// Returns the identity of an unauthenticated request from this address.

@@ -78,7 +78,7 @@ impl Auth {
             (Credential::Nothing, _) => return Ok(Some(self.public(from))),
             (_, None) => return Ok(None),
             (Credential::Session(id), Some(user)) => {
-                let row = self.directory.find(&SESSIONS, Key::Uuid(*id)).await?;
+                let row = self.row_cache.find(&SESSIONS, Key::Uuid(*id)).await?;
                 let stands = row.is_some_and(|row| row.get(&sessions::user) == Some(user));
                 if stands { self.active_user(user).await? } else { None }
             }
@@ -128,7 +128,7 @@ impl Auth {
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
         // Uses the row in memory if it is equal: all connections of an account share it.
         let known = match user.key() {
-            Some(key) => self.directory.find(&USERS, key).await?,
+            Some(key) => self.row_cache.find(&USERS, key).await?,
             None => None,
         };
         let user = known.filter(|known| **known == user).unwrap_or_else(|| Arc::new(user));
@@ -142,7 +142,7 @@ impl Auth {
     /// Returns the session named in a token.
     async fn session(&self, claims: &Claims) -> Result<Option<Session>, Error> {
         let key = Key::Uuid(claims.session);
-        let Some(row) = self.directory.find(&SESSIONS, key).await? else { return Ok(None) };
+        let Some(row) = self.row_cache.find(&SESSIONS, key).await? else { return Ok(None) };
         let session = Session::read(&row)?;
         if claims.generation <= Some(session.generation) {
             return Ok(Some(session));
@@ -167,7 +167,7 @@ impl Auth {
     }
 
     pub(super) async fn active_user(&self, id: Uuid) -> Result<Option<Arc<Row>>, Error> {
-        let user = self.directory.find(&USERS, Key::Uuid(id)).await?;
+        let user = self.row_cache.find(&USERS, Key::Uuid(id)).await?;
         Ok(user.filter(|user| is_active(user)))
     }
 }

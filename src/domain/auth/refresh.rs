@@ -146,7 +146,7 @@ impl Auth {
         let now = self.clock.now();
         let session = self.proven(shown).await?.filter(|session| !session.is_expired(now));
         let session = session.ok_or(Error::InvalidCredentials)?;
-        let user = self.directory.find(&USERS, Key::Uuid(session.user)).await?;
+        let user = self.row_cache.find(&USERS, Key::Uuid(session.user)).await?;
         let user = user.filter(|user| is_active(user)).ok_or(Error::InvalidCredentials)?;
         if shown.is_expired(now) {
             return Err(Error::InvalidCredentials);
@@ -207,7 +207,7 @@ impl Auth {
 
     async fn end_session(&self, id: Uuid, actor: Option<Uuid>) -> Result<(), Error> {
         let op = sessions::end(vec![Key::Uuid(id)]);
-        self.commit(actor, self.clock.now(), vec![op]).await
+        self.committer.commit_ops(actor, vec![op]).await
     }
 
     async fn commit(
@@ -216,17 +216,12 @@ impl Auth {
         at: Timestamp,
         ops: Vec<Mutation>,
     ) -> Result<(), Error> {
-        self.changes.commit(Write { actor, at, ops }).await?;
+        self.committer.commit(Write { actor, at, ops }).await?;
         Ok(())
     }
 }
 
 /// Returns the change that updates the `last_access` of an account.
 fn note_use(user: Uuid, now: Timestamp) -> Mutation {
-    Mutation::Update {
-        collection: &USERS,
-        keys: vec![Key::Uuid(user)],
-        set: vec![users::last_access.to(now)],
-        precondition: Precondition::None,
-    }
+    Mutation::update(&USERS, user, vec![users::last_access.to(now)], Precondition::None)
 }

@@ -28,7 +28,6 @@ use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
-use crate::store::Write;
 
 /// A new secret for an authenticator app. Not stored yet.
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Auth {
         let is_free = Precondition::All(allowed.and(Filter::Field(&users::tfa_secret, Test::Null)));
         let ops =
             vec![Mutation::update(&USERS, id, set, is_free), forget(id), create(id, step - 1, "")];
-        self.commit_factor(actor, ops).await
+        self.committer.commit_ops(actor.user, ops).await
     }
 
     /// Disables the second factor of the actor's account, after verifying a code.
@@ -108,7 +107,7 @@ impl Auth {
             other => other?,
         };
         ops.extend(remove(id, Precondition::None));
-        self.commit_factor(actor, ops).await.map_err(|error| match error {
+        self.committer.commit_ops(actor.user, ops).await.map_err(|error| match error {
             // A concurrent request used the same code first.
             Error::Forbidden(_) => wrong("otp"),
             other => other,
@@ -122,7 +121,7 @@ impl Auth {
     /// [`Error::Forbidden`] if there is no such account.
     pub async fn remove_factor(&self, actor: &Actor, user: Uuid) -> Result<(), Error> {
         let present = Precondition::All(Filter::everything());
-        self.commit_factor(actor, remove(user, present).into()).await
+        self.committer.commit_ops(actor.user, remove(user, present).into()).await
     }
 
     /// Generates recovery codes, each valid for one sign-in instead of a TOTP code, and invalidates
@@ -147,7 +146,7 @@ impl Auth {
             Some(_) => update(id, second_factors::recovery_codes.to(stored), Filter::everything()),
             None => create(id, 0, &stored),
         };
-        self.commit_factor(actor, vec![op]).await?;
+        self.committer.commit_ops(actor.user, vec![op]).await?;
         Ok(codes)
     }
 
@@ -229,11 +228,6 @@ impl Auth {
         }
         let scope = self.permissions.scope(actor, &USERS, Action::Update)?;
         scope.filter_for(&[&users::tfa_secret]).ok_or_else(|| Error::collection(USERS.name))
-    }
-
-    async fn commit_factor(&self, actor: &Actor, ops: Vec<Mutation>) -> Result<(), Error> {
-        let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        self.changes.commit(write).await.map(drop)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::domain::auth::ClientInfo;
 use crate::domain::auth::refresh_token;
 use crate::model::Column;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::SessionMode;
@@ -112,11 +113,14 @@ impl Session {
     /// # Errors
     /// [`StoreError::Inconsistent`] for a row that this service did not write.
     pub fn read(row: &Row) -> Result<Self, StoreError> {
+        let Value::Text(seed) = &row[columns::seed.field()] else {
+            return Err(inconsistent(&columns::seed));
+        };
         Ok(Self {
             id: require(row, &columns::id)?,
             user: require(row, &columns::user)?,
             mode: require(row, &columns::mode)?,
-            seed: require(row, &columns::seed)?.into(),
+            seed: Arc::clone(seed),
             generation: require(row, &columns::generation)?,
             date_created: require(row, &columns::date_created)?,
             date_rotated: require(row, &columns::date_rotated)?,
@@ -218,8 +222,11 @@ fn require<'a, T: Cell + ?Sized>(
     row: &'a Row,
     column: &Column<T>,
 ) -> Result<T::Read<'a>, StoreError> {
-    let missing = StoreError::Inconsistent { table: SESSIONS.name, column: column.field().name };
-    row.get(column).ok_or(missing)
+    row.get(column).ok_or_else(|| inconsistent(column))
+}
+
+const fn inconsistent(column: &Field) -> StoreError {
+    StoreError::Inconsistent { table: SESSIONS.name, column: column.name }
 }
 
 #[cfg(test)]

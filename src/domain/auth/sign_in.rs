@@ -202,7 +202,7 @@ impl Auth {
             ops.push(sessions::end(surplus));
         }
         ops.push(session.create());
-        self.changes.commit(Write { actor: Some(id), at: now, ops }).await?;
+        self.committer.commit(Write { actor: Some(id), at: now, ops }).await?;
         self.issue(user, &session, now, client.ip).await
     }
 

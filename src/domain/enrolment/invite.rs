@@ -87,7 +87,7 @@ impl Enrolment {
         let mails =
             mailed.into_iter().map(|id| Mails::queue(MailKind::Invitation, id, url, now, lifetime));
         ops.extend(mails);
-        self.changes.commit(Write { actor: actor.user, at: now, ops }).await?;
+        self.committer.commit(Write { actor: actor.user, at: now, ops }).await?;
         self.mails.wake();
         Ok(())
     }

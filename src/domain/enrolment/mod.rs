@@ -46,7 +46,6 @@ use crate::query::Filter;
 use crate::store::Mutation;
 use crate::store::Precondition;
 use crate::store::Store;
-use crate::store::Write;
 
 /// Creates accounts and sets passwords after proof of access to an email address.
 pub struct Enrolment {
@@ -57,7 +56,7 @@ pub struct Enrolment {
     /// The store.
     pub store: Arc<Store>,
     /// Commits changes.
-    pub changes: Arc<Committer>,
+    pub committer: Arc<Committer>,
     /// The operator's settings.
     pub settings: Arc<Settings>,
     /// Hashes new passwords.
@@ -118,15 +117,10 @@ impl Enrolment {
         if !waiting.is_empty() {
             ops.push(Mails::take_back(waiting));
         }
-        self.commit(ops).await.map_err(|error| match error {
+        self.committer.commit_ops(None, ops).await.map_err(|error| match error {
             Error::Forbidden(_) => used(),
             other => other,
         })
-    }
-
-    async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
-        let write = Write { actor: None, at: self.clock.now(), ops };
-        self.changes.commit(write).await.map(drop)
     }
 }
 

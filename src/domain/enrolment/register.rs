@@ -123,7 +123,7 @@ impl Enrolment {
             // An empty write, so that a taken address takes the same path.
             Some(_) => Vec::new(),
         };
-        match self.commit(ops).await {
+        match self.committer.commit_ops(None, ops).await {
             Ok(()) => self.mails.wake(),
             // A concurrent request registered the same address first, or just confirmed it.
             Err(Error::RecordNotUnique { .. } | Error::Forbidden(_)) => {}

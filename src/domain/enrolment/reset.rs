@@ -84,7 +84,7 @@ impl Enrolment {
             ops.push(Mails::queue(MailKind::Reset, id, url, self.clock.now(), LIFETIME));
         }
         // An empty write without an account: it is refused whenever another write would be.
-        self.commit(ops).await?;
+        self.committer.commit_ops(None, ops).await?;
         self.mails.wake();
         Ok(())
     }

@@ -108,7 +108,7 @@ impl Items {
             Action::Delete => Mutation::delete(collection, keys, precondition),
             _ => return Ok(false),
         };
-        match accounts::keep_in_place(&self.directory, &self.permissions, actor, &[op]).await {
+        match accounts::keep_in_place(&self.row_cache, &self.permissions, actor, &[op]).await {
             Ok(()) => Ok(false),
             Err(Error::Forbidden(_)) => Ok(true),
             Err(error) => Err(error),

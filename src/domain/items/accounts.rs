@@ -76,7 +76,7 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Mutation>) {
 /// # Errors
 /// [`Error::Forbidden`].
 pub(super) async fn keep_in_place(
-    directory: &RowCache,
+    row_cache: &RowCache,
     permissions: &Permissions,
     actor: &Actor,
     ops: &[Mutation],
@@ -115,7 +115,7 @@ pub(super) async fn keep_in_place(
         if *collection != USERS {
             continue;
         }
-        let rows = directory.find_many(&USERS, touched).await?;
+        let rows = row_cache.find_many(&USERS, touched).await?;
         let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.get(&users::id)).collect();
         let administrators = permissions.administrators_among(&ids).await?;
         for row in rows {

@@ -252,7 +252,7 @@ impl Items {
         let rows = if collection.exposure == Exposure::Items {
             self.store.find_many(collection, keys).await?.into_iter().map(Arc::new).collect()
         } else {
-            self.directory.find_many(collection, keys).await?
+            self.row_cache.find_many(collection, keys).await?
         };
         Ok(rows.into_iter().filter_map(|row| Some((row.key()?, row))).collect())
     }

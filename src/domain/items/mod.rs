@@ -60,9 +60,9 @@ use crate::store::Store;
 pub struct Items {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<Store>,
-    pub(crate) changes: Arc<Committer>,
+    pub(crate) committer: Arc<Committer>,
     pub(crate) permissions: Arc<Permissions>,
-    pub(crate) directory: Arc<RowCache>,
+    pub(crate) row_cache: Arc<RowCache>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) patterns: Patterns,
     pub(crate) limits: Limits,

@@ -92,7 +92,7 @@ impl Items {
         relations: &Relations,
     ) -> Result<HashMap<Key, (usize, Record)>, Error> {
         let keys = keys(records.iter().filter_map(|record| record.value(field).as_key()));
-        let found = self.directory.find_many(target, &keys).await?;
+        let found = self.row_cache.find_many(target, &keys).await?;
         let found = Box::pin(self.attach(found, relations)).await?;
         let found = found.into_iter();
         Ok(found.filter_map(|one| Some((one.row.key()?, (one.size(), one)))).collect())

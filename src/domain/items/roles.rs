@@ -17,7 +17,7 @@ const ANCESTORS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`Error::InvalidPayload`].
-pub(super) async fn check_parents(directory: &RowCache, ops: &[Mutation]) -> Result<(), Error> {
+pub(super) async fn check_parents(row_cache: &RowCache, ops: &[Mutation]) -> Result<(), Error> {
     let parent = roles::parent.field();
     let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
     for op in ops {
@@ -49,7 +49,7 @@ pub(super) async fn check_parents(directory: &RowCache, ops: &[Mutation]) -> Res
             above = if let Some(above) = parents.get(&next) {
                 *above
             } else {
-                let found = directory.find(&ROLES, next).await?;
+                let found = row_cache.find(&ROLES, next).await?;
                 found.and_then(|row| row[parent].as_key())
             };
         }

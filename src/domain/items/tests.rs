@@ -60,11 +60,11 @@ impl World {
         let permissions =
             Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;
         let permissions = Arc::new(permissions.unwrap());
-        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
+        let row_cache = Arc::new(RowCache::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
-        let changes = Committer::new(
+        let committer = Committer::new(
             Arc::clone(&store),
-            Arc::clone(&directory),
+            Arc::clone(&row_cache),
             Arc::clone(&permissions),
             admission,
             clock.clone(),
@@ -74,9 +74,9 @@ impl World {
             memory: crate::domain::memory::budget(1 << 30),
             clock,
             store,
-            changes: Arc::new(changes),
+            committer: Arc::new(committer),
             permissions,
-            directory,
+            row_cache,
             passwords,
             patterns: Patterns::default(),
             limits,
@@ -116,7 +116,7 @@ impl World {
     async fn add(&self, row: Row) {
         let op = Mutation::Create { collection: row.collection(), rows: vec![row] };
         let write = Write { actor: None, at: self.items.clock.now(), ops: vec![op] };
-        self.items.changes.commit(write).await.unwrap();
+        self.items.committer.commit(write).await.unwrap();
     }
 
     async fn add_user(&self, id: u128, name: &str) {
@@ -134,7 +134,7 @@ impl World {
 
     async fn actor(&self, id: u128) -> Actor {
         let key = Key::Uuid(Uuid::from_u128(id));
-        let row = self.items.directory.find(&USERS, key).await.unwrap().unwrap();
+        let row = self.items.row_cache.find(&USERS, key).await.unwrap().unwrap();
         self.items.permissions.actor(&row, None, None).await.unwrap()
     }
 

@@ -90,7 +90,7 @@ impl Items {
         }
         key.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_for(actor, write, Some(key)).await? {
+        match self.committer.commit_for(actor, write, Some(key)).await? {
             Outcome::Committed(events) | Outcome::Partial(events, _) => {
                 let rows = written::created(collection, &events, &roots);
                 let written = self.written(actor, query, rows, many).await?;
@@ -133,7 +133,7 @@ impl Items {
         if payloads.is_empty() {
             return Ok(Creation::default());
         }
-        self.changes.admission().foresee(actor, collection, payloads.len()).await?;
+        self.committer.admission().foresee(actor, collection, payloads.len()).await?;
         let mut draft = Draft::new(self, actor);
         let mut roots = Vec::with_capacity(payloads.len());
         for payload in payloads {
@@ -235,7 +235,7 @@ impl Items {
 
     async fn commit(&self, actor: &Actor, ops: Vec<Mutation>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_for(actor, write, None).await? {
+        match self.committer.commit_for(actor, write, None).await? {
             Outcome::Committed(events) | Outcome::Partial(events, _) => Ok(events),
             // Only a write with an idempotency key can be a duplicate.
             Outcome::Duplicate(_) => Ok(Vec::new()),
@@ -283,9 +283,9 @@ impl Items {
     /// Adds the side effects of account changes, and refuses privilege escalation.
     async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Mutation>) -> Result<(), Error> {
         if ops.iter().any(|op| op.collection().is_some_and(|it| it.exposure == Exposure::System)) {
-            accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
+            accounts::keep_in_place(&self.row_cache, &self.permissions, actor, ops).await?;
             accounts::end_sessions(actor, ops);
-            roles::check_parents(&self.directory, ops).await?;
+            roles::check_parents(&self.row_cache, ops).await?;
         }
         Ok(())
     }

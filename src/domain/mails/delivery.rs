@@ -35,7 +35,6 @@ use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
-use crate::store::Write;
 
 /// The maximum number of mails sent concurrently.
 const AT_ONCE: u64 = 8;
@@ -198,11 +197,15 @@ impl Mails {
             Filter::Field(&mails::date_next, Test::Null),
             Filter::Field(&mails::date_created, Test::Lte(before)),
         ]);
-        self.commit(vec![Mutation::DeleteWhere { collection: &MAILS, filter }]).await
+        self.committer
+            .commit_ops(None, vec![Mutation::DeleteWhere { collection: &MAILS, filter }])
+            .await
     }
 
     async fn drop_mails(&self, keys: Vec<Key>) -> Result<(), Error> {
-        self.commit(vec![Mutation::delete(&MAILS, keys, Precondition::None)]).await
+        self.committer
+            .commit_ops(None, vec![Mutation::delete(&MAILS, keys, Precondition::None)])
+            .await
     }
 
     async fn note(
@@ -211,12 +214,7 @@ impl Mails {
         set: Vec<(&'static Field, Value)>,
         precondition: Precondition,
     ) -> Result<(), Error> {
-        self.commit(vec![Mutation::update(&MAILS, id, set, precondition)]).await
-    }
-
-    async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
-        let write = Write { actor: None, at: self.clock.now(), ops };
-        self.changes.commit(write).await.map(drop)
+        self.committer.commit_ops(None, vec![Mutation::update(&MAILS, id, set, precondition)]).await
     }
 }
 

@@ -77,7 +77,7 @@ impl MailKind {
 pub struct Mails {
     mailer: Option<Mailer>,
     store: Arc<Store>,
-    changes: Arc<Committer>,
+    committer: Arc<Committer>,
     settings: Arc<Settings>,
     clock: Clock,
     /// Issues and verifies the tokens of links.
@@ -98,14 +98,14 @@ impl Mails {
         mailer: Option<Mailer>,
         links: Links,
         store: Arc<Store>,
-        changes: Arc<Committer>,
+        committer: Arc<Committer>,
         settings: Arc<Settings>,
         clock: Clock,
         base: String,
         project_name: String,
     ) -> Self {
         let wake = Notify::new();
-        Self { mailer, store, changes, settings, clock, links, base, project_name, wake }
+        Self { mailer, store, committer, settings, clock, links, base, project_name, wake }
     }
 
     /// Checks that the queue has room for `mails` more mails.

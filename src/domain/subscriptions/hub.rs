@@ -49,7 +49,7 @@ pub struct Hub {
     pub(super) items: Arc<Items>,
     pub(super) permissions: Arc<Permissions>,
     pub(super) auth: Arc<Auth>,
-    pub(super) changes: Arc<Committer>,
+    pub(super) committer: Arc<Committer>,
     pub(super) view_index: ViewIndex,
     pub(super) views: Arc<ViewContext>,
     pub(super) topics: Arc<Topics>,
@@ -92,7 +92,7 @@ impl Hub {
         items: Arc<Items>,
         permissions: Arc<Permissions>,
         auth: Arc<Auth>,
-        changes: Arc<Committer>,
+        committer: Arc<Committer>,
         config: &WebSocketConfig,
         topics: TopicsConfig,
         encode: topics::Encode,
@@ -112,7 +112,7 @@ impl Hub {
             frame_bytes_max: config.answer_bytes_max,
             unsent: connections.unsent().clone(),
         });
-        let admission = Arc::clone(changes.admission());
+        let admission = Arc::clone(committer.admission());
         Self {
             view_index: ViewIndex::new(Arc::clone(&views), config.user_queries_max, admission),
             views,
@@ -143,7 +143,7 @@ impl Hub {
             items,
             permissions,
             auth,
-            changes,
+            committer,
         }
     }
 
@@ -196,7 +196,7 @@ impl Hub {
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
         self.connections.wait_for_capacity().await;
-        self.changes.hear(event).await;
+        self.committer.hear(event).await;
         self.review(event).await;
         self.topics.notice(event);
         self.typing.notice(event);
@@ -215,7 +215,7 @@ impl Hub {
 
     /// Reports the progress of delivery to the admission of writes.
     fn progress(&self, seq: i64) {
-        self.changes.admission().progress().deliver(seq);
+        self.committer.admission().progress().deliver(seq);
     }
 
     /// Returns the place of the last delivered event. Offsets passed over since do not count.

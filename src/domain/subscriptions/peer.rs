@@ -73,7 +73,7 @@ impl Peer {
     /// # Errors
     /// When the store fails.
     pub async fn acting(&self) -> Result<Arc<Actor>, Error> {
-        let version = self.hub.changes.identity_version();
+        let version = self.hub.committer.identity_version();
         let known = self.actor();
         let is_current =
             |acting: &&Acting| acting.version == version && Arc::ptr_eq(&acting.known, &known);

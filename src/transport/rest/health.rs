@@ -103,7 +103,7 @@ struct Health {
 /// Every caller gets the status, administrators also the individual checks.
 async fn health(call: RequestContext) -> Reply {
     let asked = requested(&call)?;
-    let response_time = call.context.services.changes.response_time();
+    let response_time = call.context.services.committer.response_time();
     let response_time = match tokio::time::timeout(RESPONSE_TIME_MAX, response_time).await {
         Ok(Ok(response_time)) => Some(response_time),
         Ok(Err(error)) => {
@@ -119,7 +119,7 @@ async fn health(call: RequestContext) -> Reply {
     let response_time = Any(json!([time_check(response_time)]));
     let mut checks = BTreeMap::from([("sqlite3:responseTime".to_owned(), response_time)]);
     if asked {
-        let integrity = call.context.services.changes.check_integrity().await?;
+        let integrity = call.context.services.committer.check_integrity().await?;
         status = status.max(Status::of_integrity(&integrity));
         let integrity = Any(json!([integrity_check(&integrity)]));
         checks.insert("sqlite3:integrity".to_owned(), integrity);

@@ -95,7 +95,7 @@ fn database_and_memory_return_the_same_rows() {
     });
     let actor = Actor { user: Some(admin.id.parse().unwrap()), ..Actor::denied() };
     let environment = Environment::new(&actor, server.clock.now());
-    let changes = &server.app().services().changes;
+    let committer = &server.app().services().committer;
 
     let defaults = ProptestConfig::default();
     let config = ProptestConfig {
@@ -113,7 +113,7 @@ fn database_and_memory_return_the_same_rows() {
     let outcome = TestRunner::new(config).run(&cases, |(rows, filters, searches)| {
         let at = server.clock.now();
         let write = Write { actor: None, at, ops: rows.ops(&given) };
-        runtime.block_on(changes.commit(write)).unwrap();
+        runtime.block_on(committer.commit(write)).unwrap();
         let records = rows.records(&given);
         let found = filters.iter().map(|filter| {
             let query = json!({"filter": filter, "fields": ["id"], "sort": ["id"], "limit": -1});

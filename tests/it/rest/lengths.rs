@@ -193,5 +193,5 @@ async fn lengthen(server: &TestServer, user: &User, name: &str) {
         precondition: Precondition::None,
     }];
     let write = Write { actor: None, at: server.clock.now(), ops };
-    server.app().services().changes.commit(write).await.unwrap();
+    server.app().services().committer.commit(write).await.unwrap();
 }

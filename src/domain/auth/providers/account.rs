@@ -26,7 +26,6 @@ use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Mutation;
 use crate::store::Precondition;
-use crate::store::Write;
 
 /// Maximum length of an identifier in bytes. Never truncated: two identifiers may share a prefix.
 const IDENTIFIER_BYTES_MAX: usize = 255;
@@ -70,8 +69,7 @@ impl Auth {
         let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
         let row = newcomer(provider, &identifier, keys, admission, profile)?;
         let ops = vec![Mutation::create(row.clone())];
-        let write = Write { actor: None, at: self.clock.now(), ops };
-        let made = self.changes.commit(write).await;
+        let made = self.committer.commit_ops(None, ops).await;
         made.map_err(|error| made_by(provider, error))?;
         tell(provider, &row);
         Ok(row)

@@ -63,7 +63,7 @@ impl World {
         let permissions = Arc::new(permissions.unwrap());
         let cache = Arc::new(RowCache::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
-        let changes = Committer::new(
+        let committer = Committer::new(
             Arc::clone(&store),
             Arc::clone(&cache),
             Arc::clone(&permissions),
@@ -76,7 +76,7 @@ impl World {
             config.auth,
             clock.clone(),
             Arc::clone(&store),
-            Arc::new(changes),
+            Arc::new(committer),
             cache,
             permissions,
             passwords,
@@ -92,7 +92,7 @@ impl World {
 
     async fn commit(&self, op: Mutation) {
         let write = Write { actor: None, at: self.clock.now(), ops: vec![op] };
-        self.auth.changes.commit(write).await.unwrap();
+        self.auth.committer.commit(write).await.unwrap();
     }
 
     async fn set(&self, set: (&'static Field, Value)) {
@@ -133,7 +133,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.directory).unwrap();
+        fs::remove_dir_all(&self.row_cache).unwrap();
     }
 }
 

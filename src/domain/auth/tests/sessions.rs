@@ -89,7 +89,7 @@ async fn a_stale_rotation_is_refused() {
         .rotated(ClientInfo::default(), world.clock.now(), world.auth.lifetime(SessionMode::Json))
         .rotate(session.generation);
     let write = Write { actor: None, at: world.clock.now(), ops: vec![late] };
-    let answer = world.auth.changes.commit(write).await;
+    let answer = world.auth.committer.commit(write).await;
 
     assert!(matches!(answer, Err(Error::Forbidden(_))), "{answer:?}");
     assert_eq!(world.refresh(&second).await, third);

@@ -117,7 +117,7 @@ impl World {
 
     async fn commit(&self, op: Mutation) -> Option<i64> {
         let write = Write { actor: None, at: self.server.clock.now(), ops: vec![op] };
-        let events = self.server.app().services().changes.commit(write).await.unwrap();
+        let events = self.server.app().services().committer.commit(write).await.unwrap();
         match events.first()?.changes.first()?.key {
             Key::Integer(id) => Some(id),
             Key::Uuid(_) => None,
