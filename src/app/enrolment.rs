@@ -11,7 +11,7 @@ use crate::config::EmailConfig;
 use crate::config::EmailTransport;
 use crate::domain::committer::Committer;
 use crate::domain::mails::Mails;
-use crate::domain::mails::link::Links;
+use crate::domain::mails::action_token::ActionTokens;
 use crate::domain::settings::Settings;
 use crate::mail::Mailer;
 use crate::store::Store;
@@ -36,7 +36,7 @@ pub(super) fn mails(
         .map_err(|source| StartError::System { what: "TLS certificates", source })?;
     Ok(Arc::new(Mails::new(
         mailer,
-        Links::new(&config.auth.secret),
+        ActionTokens::new(&config.auth.secret),
         Arc::clone(store),
         Arc::clone(committer),
         Arc::clone(settings),

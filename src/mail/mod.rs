@@ -4,9 +4,9 @@
 //! recipient and the handling of failures. Nothing is logged here, except by the `log` transport:
 //! responses of mail servers often contain the recipient's address.
 
-mod road;
+mod transport;
 
-pub use road::Mailer;
+pub use transport::Mailer;
 
 use lettre::Message;
 use lettre::message::Mailbox;

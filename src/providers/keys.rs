@@ -103,7 +103,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`TokenError::Unavailable`].
-    pub async fn edition(&self) -> Result<u64, TokenError> {
+    pub async fn version(&self) -> Result<u64, TokenError> {
         Ok(self.version_of(Wanted::Any).await?.number)
     }
 

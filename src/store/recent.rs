@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn long_messages_are_evicted_at_the_byte_limit() {
-        let long = |id: i64| message(id, id).with(&messages::content, &"x".repeat(1 << 20));
+        let long = |id: i64| message(id, id).with(&messages::content, "x".repeat(1 << 20));
         let write = |recent: &RecentMessages, action, id| {
             recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));
         };

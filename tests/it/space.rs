@@ -50,7 +50,7 @@ async fn come_and_go(store: &Store) {
     let write = |op| Write { actor: None, at: Timestamp::from_millis(0), ops: vec![op] };
     let message = |_| {
         Row::empty(&MESSAGES)
-            .with(&messages::content, &"m".repeat(20_000))
+            .with(&messages::content, "m".repeat(20_000))
             .with(&messages::date_created, Timestamp::from_millis(1))
     };
     for _ in 0..10 {

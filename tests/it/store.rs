@@ -267,7 +267,7 @@ async fn keys_are_not_reused_after_a_restart() {
 #[tokio::test]
 async fn chosen_keys_are_skipped_without_moving_the_sequence() {
     let opened = Opened::new().await;
-    let chosen = |id| message("chosen").with(&messages::id, id);
+    let chosen = |id: i64| message("chosen").with(&messages::id, id);
     opened.store.write(create(vec![message("1")])).await.unwrap();
 
     opened.store.write(create(vec![chosen(3), chosen(1_000_000)])).await.unwrap();

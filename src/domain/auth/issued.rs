@@ -49,7 +49,7 @@ struct Known {
     identifier: Arc<str>,
     expires: Timestamp,
     /// The version of the key set that verified it.
-    edition: u64,
+    version: u64,
     /// The account, once found.
     user: OnceLock<Uuid>,
 }
@@ -80,15 +80,15 @@ impl Issuer {
         let known = match self.known.get(&digest) {
             // The key may have been revoked since.
             Some(known)
-                if known.edition
-                    == self.keys.edition().await.map_err(|error| self.told(error))? =>
+                if known.version
+                    == self.keys.version().await.map_err(|error| self.told(error))? =>
             {
                 known
             }
             _ => {
-                let (profile, edition) =
+                let (profile, version) =
                     self.keys.open(token).await.map_err(|error| self.told(error))?;
-                let known = Arc::new(self.read(profile, edition, now).ok_or(Error::InvalidToken)?);
+                let known = Arc::new(self.read(profile, version, now).ok_or(Error::InvalidToken)?);
                 self.known.insert(digest, Arc::clone(&known));
                 known
             }
@@ -99,7 +99,7 @@ impl Issuer {
         Ok(known)
     }
 
-    fn read(&self, profile: Profile, edition: u64, now: Timestamp) -> Option<Known> {
+    fn read(&self, profile: Profile, version: u64, now: Timestamp) -> Option<Known> {
         let expires = seconds(profile.get("exp"))?;
         if let Some(begins) = profile.get("nbf")
             && seconds(Some(begins))? > now.seconds().saturating_add(AHEAD_SECONDS_MAX)
@@ -111,7 +111,7 @@ impl Issuer {
             profile,
             identifier: Arc::from(identifier),
             expires: Timestamp::from_millis(expires.saturating_mul(1000)),
-            edition,
+            version,
             user: OnceLock::new(),
         })
     }

@@ -1,8 +1,8 @@
 //! Enrolment by mail: registration, invitation and password reset.
 //!
 //! Public requests (`register`, `reset`) reveal neither by their response nor by its timing whether
-//! an account exists: see `stall`. `mails::link` verifies links, and this module applies them. A
-//! link is valid for one status of the account and for the password that it had. Applying it
+//! an account exists: see `stall`. `mails::action_token` verifies links, and this module applies
+//! them. A link is valid for one status of the account and for the password that it had. Applying it
 //! changes one of the two in the same transaction, so a link is valid once.
 
 mod invite;
@@ -33,7 +33,7 @@ use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::committer::Committer;
 use crate::domain::items::Items;
 use crate::domain::mails::Mails;
-use crate::domain::mails::link::Opened;
+use crate::domain::mails::action_token::ActionToken;
 use crate::domain::settings::Settings;
 use crate::model::Field;
 use crate::model::Key;
@@ -80,7 +80,7 @@ impl Enrolment {
         from: Option<IpAddr>,
         then: impl AsyncFnOnce(Uuid, Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let opened = self.mails.links.open(kind, token, self.clock.now());
+        let opened = self.mails.tokens.verify(kind, token, self.clock.now());
         let opened = opened.map_err(|error| self.throttle.count_invalid_token(from, error))?;
         let name = opened.user.to_string();
         let attempt = self.throttle.begin(ThrottledAction::Link, &name, from)?;
@@ -93,10 +93,11 @@ impl Enrolment {
     }
 
     /// Returns the account of a link, unless it has changed since the link was issued.
-    async fn account_of(&self, kind: MailKind, opened: &Opened) -> Result<(Uuid, Row), Error> {
+    async fn account_of(&self, kind: MailKind, opened: &ActionToken) -> Result<(Uuid, Row), Error> {
         let user = self.store.find(&USERS, Key::Uuid(opened.user)).await?;
         let is_for = |user: &Row| {
-            user.get(&users::status) == Some(kind.status()) && self.mails.links.fits(opened, user)
+            user.get(&users::status) == Some(kind.status())
+                && self.mails.tokens.is_current(opened, user)
         };
         user.filter(is_for).map(|user| (opened.user, user)).ok_or_else(used)
     }

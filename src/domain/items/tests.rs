@@ -123,7 +123,7 @@ impl World {
         let row = Row::empty(&USERS)
             .with(&users::id, uuid(id))
             .with(&users::first_name, name)
-            .with(&users::email, &format!("{name}@example.com"))
+            .with(&users::email, format!("{name}@example.com"))
             .with(&users::title, "secretly great")
             .with(&users::status, AccountStatus::Active)
             .with(&users::provider, "default")

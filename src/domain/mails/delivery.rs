@@ -15,9 +15,9 @@ use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::mails::COUNTED;
 use crate::domain::mails::Mails;
-use crate::domain::mails::letter;
-use crate::domain::mails::letter::Parts;
-use crate::domain::mails::link;
+use crate::domain::mails::action_token;
+use crate::domain::mails::template;
+use crate::domain::mails::template::Parts;
 use crate::mail::Email;
 use crate::mail::MailError;
 use crate::mail::Mailer;
@@ -163,17 +163,17 @@ impl Mails {
         if user.get(&users::status) != Some(mail.kind.status()) {
             return Ok(None);
         }
-        let token = self.links.make(mail.kind, mail.user, &user, mail.created, mail.expires);
+        let token = self.tokens.issue(mail.kind, mail.user, &user, mail.created, mail.expires);
         let Some(link) = self.link(mail, &token) else { return Ok(None) };
         let settings = self.settings.in_force().await?;
         let project = settings.text(&settings::project_name).unwrap_or(&self.project_name);
         let color = settings.text(&settings::project_color);
         let parts = Parts { project, color, link: &link, expires: mail.expires };
-        let words = letter::write(mail.kind, &parts);
+        let words = template::render(mail.kind, &parts);
         Ok(Some(Email {
             id: mail.id,
             at: mail.created,
-            sender: letter::one_line(project),
+            sender: template::one_line(project),
             to: to.to_owned(),
             subject: words.subject,
             text: words.text,
@@ -184,7 +184,7 @@ impl Mails {
     /// Returns the URL of the link.
     fn link(&self, mail: &Queued, token: &str) -> Option<String> {
         let page = mail.url.clone().unwrap_or_else(|| format!("{}{}", self.base, mail.kind.path()));
-        link::address(&page, token)
+        action_token::address(&page, token)
     }
 
     /// Deletes the rows of sent mails that no longer count towards the limit per account.

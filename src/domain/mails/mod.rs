@@ -2,11 +2,11 @@
 //!
 //! A mail is queued in the same transaction as the change that causes it, so neither exists without
 //! the other. The queue contains no address, no token and no text: `delivery` reads the account and
-//! issues the token when it sends. The texts are in `letter`, the tokens in `link`.
+//! issues the token when it sends. The texts are in `template`, the tokens in `action_token`.
 
+pub mod action_token;
 mod delivery;
-mod letter;
-pub mod link;
+mod template;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::committer::Committer;
-use crate::domain::mails::link::Links;
+use crate::domain::mails::action_token::ActionTokens;
 use crate::domain::settings::Settings;
 use crate::mail::Mailer;
 use crate::model::AccountStatus;
@@ -81,7 +81,7 @@ pub struct Mails {
     settings: Arc<Settings>,
     clock: Clock,
     /// Issues and verifies the tokens of links.
-    pub links: Links,
+    pub tokens: ActionTokens,
     /// The public URL of this service, without a trailing slash.
     base: String,
     /// The name of the project if the settings have none.
@@ -96,7 +96,7 @@ impl Mails {
     #[expect(clippy::too_many_arguments, reason = "the content of emails and their transport")]
     pub fn new(
         mailer: Option<Mailer>,
-        links: Links,
+        tokens: ActionTokens,
         store: Arc<Store>,
         committer: Arc<Committer>,
         settings: Arc<Settings>,
@@ -105,7 +105,7 @@ impl Mails {
         project_name: String,
     ) -> Self {
         let wake = Notify::new();
-        Self { mailer, store, committer, settings, clock, links, base, project_name, wake }
+        Self { mailer, store, committer, settings, clock, tokens, base, project_name, wake }
     }
 
     /// Checks that the queue has room for `mails` more mails.

@@ -203,7 +203,7 @@ async fn begin(call: RequestContext) -> Reply {
     let auth = &call.context.services.auth;
     let name = call.path_part("provider");
     let redirect = auth.providers().redirect(name, call.parameter("redirect").as_deref())?;
-    match auth.depart(name, redirect.as_ref()).await {
+    match auth.begin_provider_sign_in(name, redirect.as_ref()).await {
         Ok(departure) => {
             let now = call.context.services.clock.now();
             let line = cookies::set(&cookie, &departure.ticket, TICKET_LIFETIME, now);
@@ -226,7 +226,7 @@ async fn come_back(call: RequestContext) -> Reply {
         issuer: issuer.as_deref(),
     };
     let auth = &call.context.services.auth;
-    let arrival = auth.arrive(name, callback, &call.origin()).await?;
+    let arrival = auth.finish_provider_sign_in(name, callback, &call.origin()).await?;
     // The cookie of the sign-in is deleted, whether it succeeded or not.
     let emptied = cookies::empty(&cookie);
     let CallbackResult { redirect, mode, outcome } = arrival;

@@ -96,9 +96,9 @@ impl World {
         let rows = ids.iter().map(|id| {
             Row::empty(&USERS)
                 .with(&users::id, *id)
-                .with(&users::email, &format!("{id}@example.com"))
+                .with(&users::email, format!("{id}@example.com"))
                 .with(&users::status, AccountStatus::Active)
-                .with(&users::token, &id.to_string())
+                .with(&users::token, id.to_string())
                 .with(&users::provider, "default")
                 .with(&users::role, role)
         });

@@ -44,7 +44,7 @@ pub struct Providers {
     offered: Vec<Offered>,
     disable_default: bool,
     /// `None` if no providers are configured.
-    desk: Option<Desk>,
+    flow: Option<Flow>,
 }
 
 struct Offered {
@@ -52,7 +52,7 @@ struct Offered {
     provider: Provider,
 }
 
-struct Desk {
+struct Flow {
     tickets: Tickets,
     /// The public URL of this service, with a trailing slash.
     home: Url,
@@ -110,7 +110,7 @@ impl Providers {
     /// Creates an empty set of providers.
     #[must_use]
     pub const fn none() -> Self {
-        Self { offered: Vec::new(), disable_default: false, desk: None }
+        Self { offered: Vec::new(), disable_default: false, flow: None }
     }
 
     /// Creates the configured providers, with callback URLs below `home`. Sends no requests yet.
@@ -130,7 +130,7 @@ impl Providers {
         Self {
             offered: offered.collect(),
             disable_default: config.disable_default,
-            desk: Some(Desk { tickets: Tickets::new(secret), home: home.clone() }),
+            flow: Some(Flow { tickets: Tickets::new(secret), home: home.clone() }),
         }
     }
 
@@ -165,13 +165,13 @@ impl Providers {
     /// [`Error::InvalidPayload`] if it is neither a page of this service nor on the provider's
     /// list; [`Error::InvalidProvider`].
     pub fn redirect(&self, name: &str, redirect: Option<&str>) -> Result<Option<Url>, Error> {
-        let (offered, desk) = self.find(name).ok_or(Error::InvalidProvider)?;
-        redirect::allowed(redirect, &desk.home, &offered.config.redirects)
+        let (offered, flow) = self.find(name).ok_or(Error::InvalidProvider)?;
+        redirect::allowed(redirect, &flow.home, &offered.config.redirects)
     }
 
-    fn find(&self, name: &str) -> Option<(&Offered, &Desk)> {
+    fn find(&self, name: &str) -> Option<(&Offered, &Flow)> {
         let is = |offered: &&Offered| offered.config.name.eq_ignore_ascii_case(name);
-        self.offered.iter().find(is).zip(self.desk.as_ref())
+        self.offered.iter().find(is).zip(self.flow.as_ref())
     }
 }
 
@@ -186,17 +186,17 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::ProviderUnavailable`], [`Error::InvalidProvider`].
-    pub async fn depart(
+    pub async fn begin_provider_sign_in(
         &self,
         name: &str,
         redirect: Option<&Url>,
     ) -> Result<AuthorizationRequest, Error> {
-        let (offered, desk) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
+        let (offered, flow) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
         let begun = offered.provider.begin().await;
         let (url, pending) = begun.map_err(|error| refused(&offered.config, error))?;
         let expires = self.clock.now().plus(TICKET_LIFETIME);
         let ticket = Ticket::new(pending, redirect, expires);
-        Ok(AuthorizationRequest { url, ticket: desk.tickets.seal(&offered.config.name, &ticket) })
+        Ok(AuthorizationRequest { url, ticket: flow.tickets.seal(&offered.config.name, &ticket) })
     }
 
     /// Completes a sign-in with a provider. A ticket is valid once.
@@ -204,20 +204,20 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidProvider`] if there is no such provider; other errors are in the
     /// [`CallbackResult`].
-    pub async fn arrive(
+    pub async fn finish_provider_sign_in(
         &self,
         name: &str,
         callback: Callback<'_>,
         client: &ClientInfo,
     ) -> Result<CallbackResult, Error> {
-        let (offered, desk) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
+        let (offered, flow) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
         let config = &offered.config;
-        let ticket = callback.ticket.and_then(|text| desk.tickets.open(&config.name, text));
+        let ticket = callback.ticket.and_then(|text| flow.tickets.open(&config.name, text));
         let Some(ticket) = ticket.filter(|ticket| self.clock.now() < ticket.expires()) else {
             tell(config, "this browser did not start the sign-in, or started it too long ago");
             let outcome = Err(Error::InvalidCredentials);
             return Ok(CallbackResult {
-                redirect: Some(desk.home.clone()),
+                redirect: Some(flow.home.clone()),
                 mode: SessionMode::Session,
                 outcome,
             });
@@ -228,14 +228,14 @@ impl Auth {
             (Some(_), ProviderMode::Session) => SessionMode::Session,
             (Some(_), ProviderMode::Cookie) => SessionMode::Cookie,
         };
-        let outcome = self.let_in(offered, desk, &ticket, callback, mode, client).await;
+        let outcome = self.sign_in(offered, flow, &ticket, callback, mode, client).await;
         Ok(CallbackResult { redirect, mode, outcome })
     }
 
-    async fn let_in(
+    async fn sign_in(
         &self,
         Offered { config, provider }: &Offered,
-        desk: &Desk,
+        flow: &Flow,
         ticket: &Ticket,
         callback: Callback<'_>,
         mode: SessionMode,
@@ -247,7 +247,7 @@ impl Auth {
             tell(config, "the state belongs to another sign-in");
             return Err(Error::InvalidCredentials);
         }
-        if !desk.tickets.spend(ticket, self.clock.now())? {
+        if !flow.tickets.spend(ticket, self.clock.now())? {
             tell(config, "the sign-in was already completed");
             return Err(Error::InvalidCredentials);
         }

@@ -85,7 +85,7 @@ impl World {
         let row = Row::new(&USERS)
             .with(&users::id, world.user)
             .with(&users::email, EMAIL)
-            .with(&users::password, &hash);
+            .with(&users::password, hash);
         world.commit(Mutation::create(row)).await;
         world
     }
@@ -193,7 +193,7 @@ async fn an_outdated_hash_is_rehashed_on_sign_in() {
     let world = World::new().await;
     let other = HashConfig { memory_kib: 16, passes: 2, lanes: 1 };
     let hash = Passwords::new(other).hash(PASSWORD).await.unwrap();
-    world.set(users::password.to(&hash)).await;
+    world.set(users::password.to(hash.as_str())).await;
 
     world.login(SessionMode::Json).await;
 
@@ -327,7 +327,7 @@ async fn a_sweep_ends_only_expired_sessions() {
 async fn a_throttled_sign_in_is_refused_before_hashing() {
     let mut world = World::new().await;
     let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
-    world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));
+    world.auth.passwords = Arc::new(Passwords::with_slots(cheap, 0, 0));
     let login = async || world.try_login(EMAIL, PASSWORD, None, SessionMode::Json).await;
     // A password that could not be checked does not count.
     for _ in 0..20 {

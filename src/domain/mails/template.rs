@@ -13,7 +13,7 @@ const COLOR: &str = "#0f766e";
 
 /// The text of a mail.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Words {
+pub(super) struct Content {
     /// One line.
     pub(super) subject: String,
     /// Plain text.
@@ -35,7 +35,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// Returns the text of a mail.
-pub(super) fn write(kind: MailKind, parts: &Parts<'_>) -> Words {
+pub(super) fn render(kind: MailKind, parts: &Parts<'_>) -> Content {
     let project = one_line(parts.project);
     let (subject, lead, button, tail) = match kind {
         MailKind::Registration => (
@@ -62,7 +62,7 @@ pub(super) fn write(kind: MailKind, parts: &Parts<'_>) -> Words {
         ),
     };
     let until = format!("The link works once, until {}.", date(parts.expires));
-    Words {
+    Content {
         text: format!("{lead}\n\n{button}:\n{}\n\n{until}\n{tail}\n", parts.link),
         html: page(&subject, &lead, button, &[&until, tail], parts, &project),
         subject,
@@ -160,14 +160,14 @@ mod tests {
 
     const KINDS: [MailKind; 3] = [MailKind::Registration, MailKind::Invitation, MailKind::Reset];
 
-    fn words(kind: MailKind, project: &str, color: Option<&str>) -> Words {
+    fn words(kind: MailKind, project: &str, color: Option<&str>) -> Content {
         let link = "https://chat.example.com/admin/reset-password?a=1&token=abc.def";
         let expires = Timestamp::from_millis(1_769_860_800_000);
-        write(kind, &Parts { project, color, link, expires })
+        render(kind, &Parts { project, color, link, expires })
     }
 
     #[test]
-    fn each_letter_names_its_project_link_and_expiry() {
+    fn each_mail_names_its_project_link_and_expiry() {
         for kind in KINDS {
             let words = words(kind, "Our chat", Some("#0a7"));
 

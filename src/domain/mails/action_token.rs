@@ -50,7 +50,7 @@ struct Claims {
 }
 
 /// Issues and verifies tokens.
-pub struct Links {
+pub struct ActionTokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
@@ -59,13 +59,13 @@ pub struct Links {
 
 /// A verified token.
 #[derive(Debug)]
-pub struct Opened {
+pub struct ActionToken {
     /// The account.
     pub user: Uuid,
     hash: String,
 }
 
-impl Links {
+impl ActionTokens {
     /// Derives the keys from the secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
@@ -74,7 +74,7 @@ impl Links {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss"]);
-        // The library reads the system clock; `open` takes the time from its caller instead.
+        // The library reads the system clock; `verify` takes the time from its caller instead.
         validation.validate_exp = false;
         Self {
             encoding: EncodingKey::from_secret(&key),
@@ -89,7 +89,7 @@ impl Links {
     /// # Panics
     /// Never: the claims have a JSON form and HMAC accepts any key.
     #[must_use]
-    pub fn make(
+    pub fn issue(
         &self,
         kind: MailKind,
         id: Uuid,
@@ -109,12 +109,17 @@ impl Links {
             .expect("claims can be serialized, and HMAC accepts any key")
     }
 
-    /// Verifies a token. [`Links::fits`] checks whether the account is unchanged.
+    /// Verifies a token. [`ActionTokens::is_current`] checks whether the account is unchanged.
     ///
     /// # Errors
     /// [`Error::InvalidToken`] if it was not issued here, [`Error::Forbidden`] if it has another
     /// purpose, [`Error::TokenExpired`].
-    pub fn open(&self, kind: MailKind, token: &str, now: Timestamp) -> Result<Opened, Error> {
+    pub fn verify(
+        &self,
+        kind: MailKind,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<ActionToken, Error> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidToken);
         }
@@ -127,12 +132,12 @@ impl Links {
         if now.seconds() >= claims.exp {
             return Err(Error::TokenExpired);
         }
-        Ok(Opened { user: claims.id, hash: claims.hash })
+        Ok(ActionToken { user: claims.id, hash: claims.hash })
     }
 
     /// Returns whether the account still has the address and password of the token.
     #[must_use]
-    pub fn fits(&self, opened: &Opened, user: &Row) -> bool {
+    pub fn is_current(&self, opened: &ActionToken, user: &Row) -> bool {
         self.digest(user).as_bytes().ct_eq(opened.hash.as_bytes()).into()
     }
 
@@ -185,8 +190,8 @@ mod tests {
     const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
     const ID: Uuid = Uuid::from_u128(7);
 
-    fn links(secret: &str) -> Links {
-        Links::new(&Secret(secret.to_owned()))
+    fn tokens(secret: &str) -> ActionTokens {
+        ActionTokens::new(&Secret(secret.to_owned()))
     }
 
     fn user(email: &str, password: &str) -> Row {
@@ -196,7 +201,7 @@ mod tests {
 
     fn token() -> String {
         let until = NOON.plus(Duration::from_mins(1));
-        links("one").make(MailKind::Reset, ID, &user("a@b.c", "old"), NOON, until)
+        tokens("one").issue(MailKind::Reset, ID, &user("a@b.c", "old"), NOON, until)
     }
 
     #[test]
@@ -226,37 +231,37 @@ mod tests {
     #[test]
     fn a_token_names_its_account_until_it_expires() {
         let later = NOON.plus(Duration::from_secs(59));
-        let opened = links("one").open(MailKind::Reset, &token(), later).unwrap();
+        let opened = tokens("one").verify(MailKind::Reset, &token(), later).unwrap();
 
         assert_eq!(opened.user, ID);
-        assert!(links("one").fits(&opened, &user("a@b.c", "old")));
+        assert!(tokens("one").is_current(&opened, &user("a@b.c", "old")));
         let expired =
-            links("one").open(MailKind::Reset, &token(), NOON.plus(Duration::from_mins(1)));
+            tokens("one").verify(MailKind::Reset, &token(), NOON.plus(Duration::from_mins(1)));
         assert!(matches!(expired, Err(Error::TokenExpired)));
     }
 
     #[test]
     fn a_changed_address_or_password_invalidates_the_token() {
-        let opened = links("one").open(MailKind::Reset, &token(), NOON).unwrap();
+        let opened = tokens("one").verify(MailKind::Reset, &token(), NOON).unwrap();
 
         for (email, password) in [("a@b.c", "new"), ("x@b.c", "old"), ("a@b.cold", ""), ("", "")] {
-            assert!(!links("one").fits(&opened, &user(email, password)), "{email}");
+            assert!(!tokens("one").is_current(&opened, &user(email, password)), "{email}");
         }
     }
 
     #[test]
     fn tokens_of_another_kind_or_secret_are_refused() {
-        let forbidden = links("one").open(MailKind::Invitation, &token(), NOON);
+        let forbidden = tokens("one").verify(MailKind::Invitation, &token(), NOON);
         assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
-        for (links, token) in [
-            (links("two"), token()),
-            (links("one"), format!("{}x", token())),
-            (links("one"), token().replacen('.', "x.", 1)),
-            (links("one"), "made-up".to_owned()),
-            (links("one"), String::new()),
-            (links("one"), "a".repeat(100_000)),
+        for (tokens, token) in [
+            (tokens("two"), token()),
+            (tokens("one"), format!("{}x", token())),
+            (tokens("one"), token().replacen('.', "x.", 1)),
+            (tokens("one"), "made-up".to_owned()),
+            (tokens("one"), String::new()),
+            (tokens("one"), "a".repeat(100_000)),
         ] {
-            let opened = links.open(MailKind::Reset, &token, NOON);
+            let opened = tokens.verify(MailKind::Reset, &token, NOON);
             assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
         }
     }
@@ -269,7 +274,7 @@ mod tests {
         for (algorithm, key) in [(Algorithm::HS256, "one"), (Algorithm::HS512, "one")] {
             let key = EncodingKey::from_secret(key.as_bytes());
             let token = signatures::encode(&Header::new(algorithm), &claims, &key).unwrap();
-            let opened = links("one").open(MailKind::Reset, &token, NOON);
+            let opened = tokens("one").verify(MailKind::Reset, &token, NOON);
             assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
         }
         let none = format!(
@@ -278,7 +283,7 @@ mod tests {
             BASE64URL_NOPAD.encode(claims.to_string().as_bytes())
         );
         assert!(matches!(
-            links("one").open(MailKind::Reset, &none, NOON),
+            tokens("one").verify(MailKind::Reset, &none, NOON),
             Err(Error::InvalidToken)
         ));
     }

@@ -26,15 +26,15 @@ use crate::mail::compose;
 /// Timeout of each step of an SMTP session.
 const STEP_MAX: Duration = Duration::from_secs(15);
 /// Timeout of sending one message.
-const LETTER_MAX: Duration = Duration::from_mins(1);
+const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Sends email by the configured transport.
 pub struct Mailer {
     from: String,
-    road: Road,
+    transport: Transport,
 }
 
-enum Road {
+enum Transport {
     Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
     Sendmail(AsyncSendmailTransport<Tokio1Executor>),
     File(PathBuf),
@@ -48,16 +48,16 @@ impl Mailer {
     /// # Errors
     /// If the system's certificates cannot be read.
     pub fn open(config: &EmailConfig) -> io::Result<Option<Self>> {
-        let road = match config.transport {
+        let transport = match config.transport {
             None => return Ok(None),
-            Some(EmailTransport::Smtp) => Road::Smtp(Box::new(smtp(&config.smtp)?)),
+            Some(EmailTransport::Smtp) => Transport::Smtp(Box::new(smtp(&config.smtp)?)),
             Some(EmailTransport::Sendmail) => {
-                Road::Sendmail(AsyncSendmailTransport::new_with_command(&config.sendmail))
+                Transport::Sendmail(AsyncSendmailTransport::new_with_command(&config.sendmail))
             }
-            Some(EmailTransport::File) => Road::File(config.directory.clone()),
-            Some(EmailTransport::Log) => Road::Log,
+            Some(EmailTransport::File) => Transport::File(config.directory.clone()),
+            Some(EmailTransport::Log) => Transport::Log,
         };
-        Ok(Some(Self { from: config.from.clone(), road }))
+        Ok(Some(Self { from: config.from.clone(), transport }))
     }
 
     /// Sends a message. On success, the transport has accepted it.
@@ -66,26 +66,26 @@ impl Mailer {
     /// If the message was not accepted, or the outcome is unknown.
     pub async fn send(&self, email: &Email) -> Result<(), MailError> {
         let late = || MailError::Passing("sending the email took too long".to_owned());
-        tokio::time::timeout(LETTER_MAX, self.hand_over(email)).await.map_err(|_| late())?
+        tokio::time::timeout(SEND_TIMEOUT, self.deliver(email)).await.map_err(|_| late())?
     }
 
-    async fn hand_over(&self, email: &Email) -> Result<(), MailError> {
+    async fn deliver(&self, email: &Email) -> Result<(), MailError> {
         let message = compose(email, &self.from)?;
-        match &self.road {
-            Road::Smtp(smtp) => {
+        match &self.transport {
+            Transport::Smtp(smtp) => {
                 smtp.send(message).await.map(drop).map_err(|error| failure_of_smtp(&error))
             }
-            Road::Sendmail(sendmail) => sendmail.send(message).await.map_err(|error| {
+            Transport::Sendmail(sendmail) => sendmail.send(message).await.map_err(|error| {
                 let what = if error.is_client() { "refused the email" } else { "cannot be run" };
                 MailError::Passing(format!("EMAIL_SENDMAIL_PATH {what}"))
             }),
-            Road::File(directory) => {
+            Transport::File(directory) => {
                 let name = format!("{}.eml", email.id);
                 write(directory, &name, &message.formatted()).await.map_err(|error| {
                     MailError::Passing(format!("EMAIL_FILE_PATH cannot be written: {error}"))
                 })
             }
-            Road::Log => {
+            Transport::Log => {
                 // One log event per line of text, since the log escapes line breaks.
                 tracing::warn!("email to {}: {}", email.to, email.subject);
                 for line in email.text.lines().filter(|line| !line.is_empty()) {
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn there_is_no_mailer_without_a_transport() {
         assert!(Mailer::open(&config(&[])).unwrap().is_none());
-        for road in ["smtp", "sendmail", "log", "file"] {
-            assert!(Mailer::open(&config(&[("EMAIL_TRANSPORT", road)])).unwrap().is_some());
+        for transport in ["smtp", "sendmail", "log", "file"] {
+            assert!(Mailer::open(&config(&[("EMAIL_TRANSPORT", transport)])).unwrap().is_some());
         }
     }
 
