@@ -1,17 +1,12 @@
 //! Access tokens and session tokens: JSON Web Tokens that name a session.
 //!
-//! The algorithm is always HS256 under `SECRET`; a token's header cannot select another one. Claims
-//! grant no permissions: session and account are looked up on every use (`recognise`). Times are
-//! compared with the service's clock, without leeway.
+//! They are signed with `SECRET` (`token_signer`). Claims grant no permissions: session and account
+//! are looked up on every use (`recognise`). Times are compared with the service's clock, without
+//! leeway.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
-use jsonwebtoken::Validation;
 use jsonwebtoken::dangerous;
 use quick_cache::sync::Cache;
 use serde::Deserialize;
@@ -24,11 +19,9 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::domain::Error;
+use crate::domain::auth::token_signer::ISSUER;
+use crate::domain::auth::token_signer::TokenSigner;
 use crate::model::Actor;
-use crate::signatures;
-
-/// The `iss` of tokens issued here. Directus uses the same name, and clients may check it.
-const ISSUER: &str = "directus";
 
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +96,7 @@ const KNOWN_MAX: usize = 10_000;
 
 /// Issues and verifies access tokens.
 pub struct AccessTokens {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
+    signer: TokenSigner,
     /// Claims of verified tokens, by token digest: clients send the same token repeatedly. The
     /// tokens themselves are not stored, and comparing digests leaks nothing through timing.
     known: Cache<[u8; 32], Arc<Claims>>,
@@ -115,29 +106,13 @@ impl AccessTokens {
     /// Creates an issuer of tokens under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss"]);
-        validation.leeway = 0;
-        // The library would read the system time; `open` and its callers use the service's clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        Self {
-            encoding: EncodingKey::from_secret(secret.0.as_bytes()),
-            decoding: DecodingKey::from_secret(secret.0.as_bytes()),
-            validation,
-            known: Cache::new(KNOWN_MAX),
-        }
+        Self { signer: TokenSigner::new(secret.0.as_bytes()), known: Cache::new(KNOWN_MAX) }
     }
 
     /// Signs a token with these claims.
-    ///
-    /// # Panics
-    /// Never: claims serialize to JSON, and HMAC accepts any key.
     #[must_use]
     pub fn make(&self, claims: &Claims) -> String {
-        signatures::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
-            .expect("claims can be serialized, and HMAC accepts any key")
+        self.signer.sign(claims)
     }
 
     /// Verifies a token and returns its claims. The caller must check the expiry.
@@ -145,9 +120,7 @@ impl AccessTokens {
     /// # Errors
     /// [`Error::InvalidToken`] if the token was not issued here, lacks a claim or is not valid yet.
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Error> {
-        let claims = signatures::decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|_| Error::InvalidToken)?
-            .claims;
+        let claims: Claims = self.signer.verify(token).ok_or(Error::InvalidToken)?;
         if claims.nbf.is_some_and(|nbf| now.seconds() < nbf) {
             return Err(Error::InvalidToken);
         }
@@ -187,9 +160,13 @@ pub fn whole_seconds(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use data_encoding::BASE64URL_NOPAD;
+    use jsonwebtoken::Algorithm;
+    use jsonwebtoken::EncodingKey;
+    use jsonwebtoken::Header;
     use serde_json::json;
 
     use super::*;
+    use crate::signatures;
 
     const SECRET: &str = "a secret of at least thirty-two characters";
     const NOW: Timestamp = Timestamp::from_millis(1_795_303_007_250);

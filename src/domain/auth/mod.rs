@@ -25,6 +25,7 @@ pub mod static_token;
 #[cfg(test)]
 mod tests;
 pub mod throttle;
+pub(in crate::domain) mod token_signer;
 mod totp;
 
 pub use devices::Device;

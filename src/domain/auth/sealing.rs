@@ -21,17 +21,42 @@ const PREFIX: &str = "sealed:";
 /// Length of a nonce in bytes.
 const NONCE_BYTES: usize = 12;
 
+/// Encrypts and decrypts short texts, each bound to a context that it must be opened with.
+pub(super) struct Cipher(ChaCha20Poly1305);
+
+impl Cipher {
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self(ChaCha20Poly1305::new(&key.into()))
+    }
+
+    /// Returns nonce, ciphertext and tag in base64url.
+    pub(super) fn seal(&self, context: &[u8], text: &[u8]) -> String {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).expect("the operating system provides random numbers");
+        let payload = Payload { msg: text, aad: context };
+        let sealed = self.0.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
+        BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat())
+    }
+
+    /// Returns the text; `None` for another key or context, and for a modified value.
+    pub(super) fn open(&self, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload { msg: sealed, aad: context };
+        self.0.decrypt(&(*nonce).into(), payload).ok()
+    }
+}
+
 /// Encrypts and decrypts secrets.
 pub struct Sealing {
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
 }
 
 impl Sealing {
     /// Creates the cipher under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        let key = MacKey::raw(secret.0.as_bytes()).sign(PURPOSE);
-        Self { cipher: ChaCha20Poly1305::new(&key.into()) }
+        Self { cipher: Cipher::new(MacKey::raw(secret.0.as_bytes()).sign(PURPOSE)) }
     }
 
     /// Encrypts a text, bound to this account.
@@ -40,12 +65,7 @@ impl Sealing {
     /// If the operating system provides no random numbers.
     #[must_use]
     pub fn seal(&self, account: Uuid, text: &str) -> String {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).expect("the operating system provides random numbers");
-        let payload = Payload { msg: text.as_bytes(), aad: account.as_bytes() };
-        let sealed =
-            self.cipher.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
-        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat()))
+        format!("{PREFIX}{}", self.cipher.seal(account.as_bytes(), text.as_bytes()))
     }
 
     /// Decrypts a stored text; `None` if it was sealed under another `SECRET`, for another account,
@@ -53,10 +73,7 @@ impl Sealing {
     #[must_use]
     pub fn open(&self, account: Uuid, stored: &str) -> Option<String> {
         let Some(sealed) = stored.strip_prefix(PREFIX) else { return Some(stored.to_owned()) };
-        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload { msg: sealed, aad: account.as_bytes() };
-        String::from_utf8(self.cipher.decrypt(&(*nonce).into(), payload).ok()?).ok()
+        String::from_utf8(self.cipher.open(account.as_bytes(), sealed)?).ok()
     }
 }
 

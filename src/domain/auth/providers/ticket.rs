@@ -7,11 +7,6 @@
 
 use std::collections::HashMap;
 
-use chacha20poly1305::ChaCha20Poly1305;
-use chacha20poly1305::KeyInit;
-use chacha20poly1305::aead::Aead;
-use chacha20poly1305::aead::Payload;
-use data_encoding::BASE64URL_NOPAD;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::Serialize;
@@ -23,12 +18,12 @@ use crate::config::Secret;
 use crate::domain::Error;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::auth::providers::TICKET_LIFETIME;
+use crate::domain::auth::sealing::Cipher;
 use crate::model::id;
 use crate::providers::Pending;
 
 /// The purpose of the key. Without a dot, it is never the text of a JWT under the same secret.
 const PURPOSE: &[u8] = b"chinwag sign-in with a provider";
-const NONCE_BYTES: usize = 12;
 /// Maximum length of a ticket in bytes.
 const TICKET_BYTES_MAX: usize = 4096;
 /// Maximum number of used tickets in memory. Further sign-ins are refused until some have expired.
@@ -62,7 +57,7 @@ impl Ticket {
 
 /// Issues and redeems tickets.
 pub(super) struct Tickets {
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
     /// Used tickets, until they expire.
     spent: Mutex<HashMap<Uuid, Timestamp>>,
 }
@@ -70,8 +65,7 @@ pub(super) struct Tickets {
 impl Tickets {
     pub(super) fn new(secret: &Secret) -> Self {
         let key = MacKey::new(secret.0.as_bytes(), PURPOSE).sign(b"tickets");
-        let cipher = ChaCha20Poly1305::new(&key.into());
-        Self { cipher, spent: Mutex::default() }
+        Self { cipher: Cipher::new(key), spent: Mutex::default() }
     }
 
     /// Encrypts a ticket for the browser's cookie.
@@ -80,12 +74,7 @@ impl Tickets {
     /// If the operating system provides no random numbers.
     pub(super) fn seal(&self, provider: &str, ticket: &Ticket) -> String {
         let text = serde_json::to_vec(ticket).expect("texts can be serialized");
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).expect("the operating system provides random numbers");
-        let payload = Payload { msg: &text, aad: provider.as_bytes() };
-        let sealed =
-            self.cipher.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
-        BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat())
+        self.cipher.seal(provider.as_bytes(), &text)
     }
 
     /// Decrypts a ticket that was issued here for this provider.
@@ -93,10 +82,7 @@ impl Tickets {
         if text.len() > TICKET_BYTES_MAX {
             return None;
         }
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
-        let payload = Payload { msg: sealed, aad: provider.as_bytes() };
-        let text = self.cipher.decrypt(&(*nonce).into(), payload).ok()?;
+        let text = self.cipher.open(provider.as_bytes(), text)?;
         serde_json::from_slice(&text).ok()
     }
 
@@ -118,6 +104,8 @@ impl Tickets {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_303_007_250);
