@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::app::StartError;
 use crate::app::welcome::reachable;
 use crate::clock::Clock;
@@ -34,16 +36,17 @@ pub(super) fn mails(
     }
     let mailer = Mailer::open(&email)
         .map_err(|source| StartError::System { what: "TLS certificates", source })?;
-    Ok(Arc::new(Mails::new(
+    Ok(Arc::new(Mails {
         mailer,
-        ActionTokens::new(&config.auth.secret),
-        Arc::clone(store),
-        Arc::clone(committer),
-        Arc::clone(settings),
-        clock.clone(),
-        base(config),
-        config.server.project_name.clone(),
-    )))
+        tokens: ActionTokens::new(&config.auth.secret),
+        store: Arc::clone(store),
+        committer: Arc::clone(committer),
+        settings: Arc::clone(settings),
+        clock: clock.clone(),
+        base: base(config),
+        project_name: config.server.project_name.clone(),
+        wake: Notify::new(),
+    }))
 }
 
 /// Returns the base URL of links in mail. It is never taken from a request: the sender of a forged

@@ -7,8 +7,8 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
 use crate::config::Config;
-use crate::domain::bootstrap::Bootstrapped;
-use crate::domain::bootstrap::DEMO_LOGINS;
+use crate::domain::accounts::bootstrap::Bootstrapped;
+use crate::domain::accounts::bootstrap::DEMO_LOGINS;
 
 /// The banner printed when the service is ready.
 pub struct Welcome<'a> {

@@ -12,12 +12,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::Services;
 use crate::domain::accounts::Accounts;
+use crate::domain::accounts::bootstrap::Bootstrapped;
 use crate::domain::admission::Admission;
 use crate::domain::admission::Progress;
 use crate::domain::auth::Auth;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::password_policy::PasswordPolicy;
-use crate::domain::bootstrap::Bootstrapped;
 use crate::domain::committer::Committer;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
@@ -72,11 +72,12 @@ impl Core {
         let policy =
             PasswordPolicy::new(config.auth.password_policy.clone(), Arc::clone(&settings));
         let passwords = Arc::new(Passwords::new(config.auth.hash).demanding(policy));
-        let accounts = Arc::new(Accounts::new(
-            Arc::clone(&store),
-            Arc::clone(&committer),
-            Arc::clone(&passwords),
-        ));
+        let accounts = Arc::new(Accounts {
+            store: Arc::clone(&store),
+            committer: Arc::clone(&committer),
+            passwords: Arc::clone(&passwords),
+            clock: clock.clone(),
+        });
         Ok(Self { clock, store, row_cache, permissions, committer, settings, passwords, accounts })
     }
 

@@ -74,7 +74,7 @@ impl Jobs {
         config: &StoreConfig,
         stopping: &CancellationToken,
     ) -> Self {
-        services.changes.resume();
+        services.committer.resume();
         let work = Arc::new(Work {
             services: services.clone(),
             store: Arc::clone(store),

@@ -1,13 +1,12 @@
 //! The domain logic: authorization and the effects of each call. No HTTP, no SQL, no sockets.
 //!
-//! Modules call only modules further right: `jobs > subscriptions, enrolment, bootstrap > items,
-//! accounts, mails > auth > settings, committer > permissions > row_cache`; `committer >
-//! admission`; `subscriptions > delivery`.
+//! Modules call only modules further right: `jobs > subscriptions, enrolment > items, accounts,
+//! mails > auth > settings, committer > permissions > row_cache`; `committer > admission`;
+//! `subscriptions > delivery`.
 
 pub mod accounts;
 pub mod admission;
 pub mod auth;
-pub mod bootstrap;
 pub mod bounded_map;
 pub mod client_quota;
 pub mod committer;

@@ -64,58 +64,25 @@ pub trait Cell {
     fn read(value: &Value) -> Option<Self::Read<'_>>;
 }
 
-impl Cell for str {
-    type Read<'a> = &'a str;
+macro_rules! cells {
+    ($($lifetime:lifetime $type:ty => $read:ty: $method:ident;)*) => {$(
+        impl Cell for $type {
+            type Read<$lifetime> = $read;
 
-    fn read(value: &Value) -> Option<&str> {
-        value.as_text()
-    }
-}
-
-impl Cell for Json {
-    type Read<'a> = &'a Json;
-
-    fn read(value: &Value) -> Option<&Json> {
-        match value {
-            Value::Json(document) => Some(document),
-            _ => None,
+            fn read(value: &Value) -> Option<Self::Read<'_>> {
+                value.$method()
+            }
         }
-    }
+    )*};
 }
 
-impl Cell for bool {
-    type Read<'a> = bool;
-
-    fn read(value: &Value) -> Option<bool> {
-        match value {
-            Value::Boolean(flag) => Some(*flag),
-            _ => None,
-        }
-    }
-}
-
-impl Cell for i64 {
-    type Read<'a> = i64;
-
-    fn read(value: &Value) -> Option<i64> {
-        value.as_integer()
-    }
-}
-
-impl Cell for Uuid {
-    type Read<'a> = Uuid;
-
-    fn read(value: &Value) -> Option<Uuid> {
-        value.as_uuid()
-    }
-}
-
-impl Cell for Timestamp {
-    type Read<'a> = Timestamp;
-
-    fn read(value: &Value) -> Option<Timestamp> {
-        value.as_timestamp()
-    }
+cells! {
+    'a str => &'a str: as_text;
+    'a Json => &'a Json: as_json;
+    'a bool => bool: as_boolean;
+    'a i64 => i64: as_integer;
+    'a Uuid => Uuid: as_uuid;
+    'a Timestamp => Timestamp: as_timestamp;
 }
 
 impl<T: Named> Cell for T {
@@ -147,12 +114,6 @@ impl<T: ?Sized, V: IntoValue<T>> IntoValue<T> for Option<V> {
 impl<T: Named> IntoValue<T> for T {
     fn into_value(self) -> Value {
         Value::text(self.name())
-    }
-}
-
-impl IntoValue<Self> for Key {
-    fn into_value(self) -> Value {
-        self.into()
     }
 }
 

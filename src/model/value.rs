@@ -78,10 +78,22 @@ impl Value {
         }
     }
 
-    /// Returns whether this is `true`.
+    /// Returns whether this is true, if this is a Boolean.
     #[must_use]
-    pub const fn is_true(&self) -> bool {
-        matches!(self, Self::Boolean(true))
+    pub const fn as_boolean(&self) -> Option<bool> {
+        match self {
+            Self::Boolean(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    /// Returns the document, if this is one.
+    #[must_use]
+    pub fn as_json(&self) -> Option<&Json> {
+        match self {
+            Self::Json(document) => Some(document),
+            _ => None,
+        }
     }
 
     /// Returns the timestamp, if this is one.

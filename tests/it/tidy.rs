@@ -28,7 +28,7 @@ const BASICS: [&str; 4] = ["clock", "config", "signatures", "text"];
 
 /// The modules of the domain, each with the siblings that it may import. All may import `error`,
 /// which every module reports, and the quotas.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 20] = [
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 19] = [
     ("jobs", &[]),
     (
         "subscriptions",
@@ -62,7 +62,6 @@ const DOMAIN_MAY_SEE: [(&str, &[&str]); 20] = [
         "items",
         &["auth", "settings", "committer", "admission", "memory", "permissions", "row_cache"],
     ),
-    ("bootstrap", &["accounts", "auth", "settings", "committer", "permissions", "row_cache"]),
     ("accounts", &["auth", "settings", "committer", "permissions", "row_cache"]),
     ("auth", &["settings", "committer", "admission", "bounded_map", "permissions", "row_cache"]),
     ("settings", &["row_cache"]),

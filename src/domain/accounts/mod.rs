@@ -3,6 +3,7 @@
 //! There is no actor, since no connection is involved. Clients create accounts through `items`,
 //! which checks permissions.
 
+pub mod bootstrap;
 mod personal;
 
 pub use personal::Erased;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
@@ -37,9 +39,10 @@ pub const MEMBER: &str = "Member";
 
 /// Creates and changes accounts without permission checks.
 pub struct Accounts {
-    store: Arc<Store>,
-    committer: Arc<Committer>,
-    passwords: Arc<Passwords>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) clock: Clock,
 }
 
 /// A new account.
@@ -52,16 +55,6 @@ pub struct Created {
 }
 
 impl Accounts {
-    /// Creates the service.
-    #[must_use]
-    pub const fn new(
-        store: Arc<Store>,
-        committer: Arc<Committer>,
-        passwords: Arc<Passwords>,
-    ) -> Self {
-        Self { store, committer, passwords }
-    }
-
     /// Creates an active account with the named role, by default `Member`. Generates a password if
     /// none is given.
     ///

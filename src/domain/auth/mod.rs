@@ -89,6 +89,17 @@ pub enum Credential {
     Issued(Arc<str>),
 }
 
+impl Credential {
+    /// Returns the session, if it is one.
+    #[must_use]
+    pub const fn session(&self) -> Option<Uuid> {
+        match self {
+            Self::Session(id) => Some(*id),
+            Self::Nothing | Self::StaticToken(_) | Self::Issued(_) => None,
+        }
+    }
+}
+
 /// The client that a request comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientInfo {
@@ -99,7 +110,7 @@ pub struct ClientInfo {
 }
 
 impl ClientInfo {
-    /// Creates an origin, truncating the user agent.
+    /// Describes a client, truncating the user agent.
     #[must_use]
     pub fn new(ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
         let cut = |name: &str| name.chars().take(USER_AGENT_CHARACTERS_MAX).collect();

@@ -91,11 +91,7 @@ impl Auth {
                 .filter(|user| self.issuer.as_ref().is_some_and(|by| by.knows(user, identifier))),
         };
         let Some(user) = user else { return Ok(None) };
-        let session = match identity.credential {
-            Credential::Session(id) => Some(id),
-            Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => None,
-        };
-        let actor = self.permissions.actor(&user, session, from).await?;
+        let actor = self.permissions.actor(&user, identity.credential.session(), from).await?;
         let actor =
             if actor == *identity.actor { Arc::clone(&identity.actor) } else { Arc::new(actor) };
         let (credential, expires) = (identity.credential.clone(), identity.expires);
@@ -147,23 +143,17 @@ impl Auth {
         if claims.generation <= Some(session.generation) {
             return Ok(Some(session));
         }
-        // The token was just issued, and its event has not reached the directory yet.
+        // The token was just issued, and its event has not reached the cache yet.
         let row = self.store.find(&SESSIONS, key).await?;
         Ok(row.as_ref().map(Session::read).transpose()?)
     }
 
     /// Returns whether a token fits the mode of its session and is not superseded.
     fn is_current(&self, claims: &Claims, session: &Session, now: Timestamp) -> bool {
-        match (session.mode, claims.generation) {
-            (SessionMode::Json | SessionMode::Cookie, None) => true,
-            (SessionMode::Session, Some(shown)) => {
-                let grace = self.config.refresh_grace;
-                rotation::is_current(shown, session.generation, session.age(now), grace)
-            }
-            (SessionMode::Json | SessionMode::Cookie, Some(_)) | (SessionMode::Session, None) => {
-                false
-            }
-        }
+        let Some(shown) = claims.generation else { return session.mode != SessionMode::Session };
+        let grace = self.config.refresh_grace;
+        session.mode == SessionMode::Session
+            && rotation::is_current(shown, session.generation, session.age(now), grace)
     }
 
     pub(super) async fn active_user(&self, id: Uuid) -> Result<Option<Arc<Row>>, Error> {

@@ -12,7 +12,6 @@ use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token::Claims;
@@ -32,7 +31,6 @@ use crate::model::schema::USERS;
 use crate::model::schema::users;
 use crate::store::Mutation;
 use crate::store::Precondition;
-use crate::store::Write;
 
 /// Maximum age of the stored `last_access` of an account in use.
 const NOTE_PERIOD: Duration = Duration::from_mins(1);
@@ -134,9 +132,9 @@ impl Auth {
     /// # Errors
     /// Only when the store fails.
     pub async fn end(&self, identity: &Identity) -> Result<(), Error> {
-        match identity.credential {
-            Credential::Session(id) => self.end_session(id, identity.actor.user).await,
-            Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => Ok(()),
+        match identity.credential.session() {
+            Some(id) => self.end_session(id, identity.actor.user).await,
+            None => Ok(()),
         }
     }
 
@@ -162,9 +160,10 @@ impl Auth {
                 let mut ops = vec![rotated.rotate(newest)];
                 let noted = user.get(&users::last_access);
                 if noted.is_none_or(|noted| noted.until(now) >= NOTE_PERIOD) {
-                    ops.push(note_use(session.user, now));
+                    let set = vec![users::last_access.to(now)];
+                    ops.push(Mutation::update(&USERS, session.user, set, Precondition::None));
                 }
-                self.commit(Some(session.user), now, ops).await?;
+                self.committer.commit_ops(Some(session.user), ops).await?;
                 self.issue(&user, &rotated, now, from).await
             }
             Verdict::Again => self.issue(&user, &session, now, from).await,
@@ -209,19 +208,4 @@ impl Auth {
         let op = sessions::end(vec![Key::Uuid(id)]);
         self.committer.commit_ops(actor, vec![op]).await
     }
-
-    async fn commit(
-        &self,
-        actor: Option<Uuid>,
-        at: Timestamp,
-        ops: Vec<Mutation>,
-    ) -> Result<(), Error> {
-        self.committer.commit(Write { actor, at, ops }).await?;
-        Ok(())
-    }
-}
-
-/// Returns the change that updates the `last_access` of an account.
-fn note_use(user: Uuid, now: Timestamp) -> Mutation {
-    Mutation::update(&USERS, user, vec![users::last_access.to(now)], Precondition::None)
 }

@@ -225,7 +225,7 @@ fn require<'a, T: Cell + ?Sized>(
     row.get(column).ok_or_else(|| inconsistent(column))
 }
 
-const fn inconsistent(column: &Field) -> StoreError {
+fn inconsistent(column: &Field) -> StoreError {
     StoreError::Inconsistent { table: SESSIONS.name, column: column.name }
 }
 

@@ -106,11 +106,11 @@ impl Auth {
         mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
-        let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
+        let (id, _) = account(user).ok_or(Error::InvalidCredentials)?;
         let given = otp.filter(|otp| !otp.trim().is_empty());
         let Some(otp) = given.filter(|_| has_factor(user)) else {
             let factor = self.second_factor(user, id, None).await?;
-            let begun = self.renew_and_begin(user, id, hash, password, factor, mode, client).await;
+            let begun = self.begin(user, password, factor, mode, client).await;
             return begun.map_err(|error| match error {
                 // The account changed while its password was being checked.
                 Error::Forbidden(_) => Error::InvalidCredentials,
@@ -120,9 +120,7 @@ impl Auth {
         let attempt =
             self.throttle.begin(ThrottledAction::Factor, &throttle::name(user), client.ip)?;
         let begun = match self.second_factor(user, id, Some(otp)).await {
-            Ok(factor) => {
-                self.renew_and_begin(user, id, hash, password, factor, mode, client).await
-            }
+            Ok(factor) => self.begin(user, password, factor, mode, client).await,
             Err(error) => Err(error),
         };
         let begun = begun.map_err(|error| match error {
@@ -134,22 +132,22 @@ impl Auth {
         begun
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the verified credentials and the properties of the new session"
-    )]
-    async fn renew_and_begin(
+    /// Begins a session after the password was verified, in one transaction with the changes to the
+    /// second factor. Returns [`Error::Forbidden`] if the account has changed since.
+    pub(super) async fn begin(
         &self,
         user: &Row,
-        id: Uuid,
-        hash: &str,
         password: &str,
         factor: Vec<Mutation>,
         mode: SessionMode,
         client: &ClientInfo,
     ) -> Result<SignIn, Error> {
-        let renewed = self.renewed_hash(password, hash).await;
-        self.begin(user, id, hash, renewed, factor, mode, client).await
+        let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
+        let renewed_hash = self.renewed_hash(password, hash).await;
+        let now = self.clock.now();
+        let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
+        ops.extend(factor);
+        self.begin_session(user, id, ops, now, mode, client).await
     }
 
     /// Returns a new hash if the stored one was made with other parameters. If none can be computed
@@ -160,28 +158,6 @@ impl Auth {
         } else {
             None
         }
-    }
-
-    /// Begins a session after the password was verified, in one transaction with the changes to the
-    /// second factor. Returns [`Error::Forbidden`] if the account has changed since.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the verified credentials and the properties of the new session"
-    )]
-    pub(super) async fn begin(
-        &self,
-        user: &Row,
-        id: Uuid,
-        hash: &str,
-        renewed_hash: Option<String>,
-        factor: Vec<Mutation>,
-        mode: SessionMode,
-        client: &ClientInfo,
-    ) -> Result<SignIn, Error> {
-        let now = self.clock.now();
-        let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
-        ops.extend(factor);
-        self.begin_session(user, id, ops, now, mode, client).await
     }
 
     /// Begins a session of an account in one transaction with `ops`; fails if one is refused.

@@ -53,9 +53,9 @@ impl World {
         fs::create_dir(&folder).unwrap();
         config.store.filename = Some(folder.join("chinwag.db"));
         let clock = Clock::manual(Timestamp::from_millis(1_795_303_007_250));
-        let (committed, mut drain) = mpsc::channel(10);
+        let (commits, mut drain) = mpsc::channel(10);
         tokio::spawn(async move { while drain.recv().await.is_some() {} });
-        let store = Arc::new(Store::open(&config.store, committed).await.unwrap());
+        let store = Arc::new(Store::open(&config.store, commits).await.unwrap());
         let limits = Limits::default();
         let permissions =
             Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;

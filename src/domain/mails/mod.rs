@@ -75,39 +75,23 @@ impl MailKind {
 
 /// Queues and sends mails.
 pub struct Mails {
-    mailer: Option<Mailer>,
-    store: Arc<Store>,
-    committer: Arc<Committer>,
-    settings: Arc<Settings>,
-    clock: Clock,
+    /// Without a mailer, no mail can be queued.
+    pub(crate) mailer: Option<Mailer>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Clock,
     /// Issues and verifies the tokens of links.
-    pub tokens: ActionTokens,
-    /// The public URL of this service, without a trailing slash.
-    base: String,
+    pub(crate) tokens: ActionTokens,
+    /// The URL that links begin with: that of this service, without a trailing slash.
+    pub(crate) base: String,
     /// The name of the project if the settings have none.
-    project_name: String,
-    wake: Notify,
+    pub(crate) project_name: String,
+    /// Notifies the delivery of new mails.
+    pub(crate) wake: Notify,
 }
 
 impl Mails {
-    /// Creates the queue from its dependencies. `base` is the URL that links begin with. Without a
-    /// mailer, no mail can be queued.
-    #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "the content of emails and their transport")]
-    pub fn new(
-        mailer: Option<Mailer>,
-        tokens: ActionTokens,
-        store: Arc<Store>,
-        committer: Arc<Committer>,
-        settings: Arc<Settings>,
-        clock: Clock,
-        base: String,
-        project_name: String,
-    ) -> Self {
-        let wake = Notify::new();
-        Self { mailer, store, committer, settings, clock, tokens, base, project_name, wake }
-    }
-
     /// Checks that the queue has room for `mails` more mails.
     ///
     /// # Errors

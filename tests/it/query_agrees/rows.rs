@@ -225,7 +225,7 @@ impl Rows {
                 .with(&access::id, Uuid::from_u128(id))
                 .with(&access::user, author_id(place))
                 .with(&access::policy, given.policies[*policy].get(&policies::id))
-                .with(&access::sort, sort)
+                .with(&access::sort, *sort)
         })
         .collect()
     }

@@ -55,9 +55,9 @@ impl World {
         bend(&mut config.auth);
 
         let clock = Clock::manual(Timestamp::from_millis(1_795_303_007_250));
-        let (committed, mut drain) = mpsc::channel(10);
+        let (commits, mut drain) = mpsc::channel(10);
         tokio::spawn(async move { while drain.recv().await.is_some() {} });
-        let store = Arc::new(Store::open(&config.store, committed).await.unwrap());
+        let store = Arc::new(Store::open(&config.store, commits).await.unwrap());
         let limits = Limits::default();
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits).await;
         let permissions = Arc::new(permissions.unwrap());
@@ -133,7 +133,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.row_cache).unwrap();
+        fs::remove_dir_all(&self.directory).unwrap();
     }
 }
 
@@ -296,14 +296,10 @@ async fn the_database_stores_no_refresh_token() {
 async fn a_concurrent_password_change_aborts_the_sign_in() {
     let world = World::new().await;
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
-    let checked = user.get(&users::password).unwrap();
     world.set(users::password.to("a newer hash")).await;
 
     let client = ClientInfo::default();
-    let begun = world
-        .auth
-        .begin(&user, world.user, checked, None, vec![], SessionMode::Json, &client)
-        .await;
+    let begun = world.auth.begin(&user, PASSWORD, vec![], SessionMode::Json, &client).await;
 
     assert!(matches!(begun, Err(Error::Forbidden(_))), "{begun:?}");
     assert_eq!(world.sessions().await, 0);
