@@ -1,7 +1,6 @@
 //! Data that the first start creates: an administrator, the default roles and policies and, with
 //! `--demo`, the state at the end of the tutorial. Afterwards the database is authoritative.
 
-use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,17 +13,20 @@ use crate::domain::auth::password_policy;
 use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Column;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::collection::SINGLE_KEY;
 use crate::model::id;
 use crate::model::schema::ACCESS;
+use crate::model::schema::MESSAGES;
 use crate::model::schema::PERMISSIONS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::SETTINGS;
 use crate::model::schema::USERS;
 use crate::model::schema::access;
+use crate::model::schema::messages;
 use crate::model::schema::permissions;
 use crate::model::schema::policies;
 use crate::model::schema::roles;
@@ -41,16 +43,16 @@ const ADMIN_EMAIL: &str = "admin@example.com";
 const GUEST_EMAIL: &str = "guest@example.com";
 
 /// The fields of their own account that members may update.
-const OWN_FIELDS: [&str; 9] = [
-    "first_name",
-    "last_name",
-    "password",
-    "avatar",
-    "title",
-    "description",
-    "language",
-    "appearance",
-    "tfa_secret",
+static OWN_FIELDS: [&Field; 9] = [
+    users::first_name.field(),
+    users::last_name.field(),
+    users::password.field(),
+    users::avatar.field(),
+    users::title.field(),
+    users::description.field(),
+    users::language.field(),
+    users::appearance.field(),
+    users::tfa_secret.field(),
 ];
 
 /// The demo accounts: first name, address and password. The passwords are public.
@@ -152,17 +154,12 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
                 .map(|policy| grant(policy).with(&access::user, id)),
         );
     }
+    let names = [&users::first_name, &users::last_name].map(Column::field);
     let permissions = public.map(|public| {
         vec![
-            permission(public, "messages", Action::Create, json!(["*"]), None),
-            permission(public, "messages", Action::Read, json!(["*"]), None),
-            permission(
-                public,
-                "directus_users",
-                Action::Read,
-                json!(["first_name", "last_name"]),
-                None,
-            ),
+            permission(public, &MESSAGES, Action::Create, &[]),
+            permission(public, &MESSAGES, Action::Read, &[]),
+            permission(public, &USERS, Action::Read, &names),
         ]
     });
     let member = match fresh {
@@ -262,30 +259,20 @@ impl Defaults {
             Mutation::Create {
                 collection: &PERMISSIONS,
                 rows: vec![
-                    permission(member, "messages", Action::Create, json!(["*"]), None),
-                    permission(member, "messages", Action::Read, json!(["*"]), None),
+                    permission(member, &MESSAGES, Action::Create, &[]),
+                    permission(member, &MESSAGES, Action::Read, &[]),
+                    permission(member, &MESSAGES, Action::Update, &[&messages::content])
+                        .with(&permissions::permissions, own.clone()),
+                    permission(member, &MESSAGES, Action::Delete, &[])
+                        .with(&permissions::permissions, own),
                     permission(
                         member,
-                        "messages",
-                        Action::Update,
-                        json!(["content"]),
-                        Some(own.clone()),
-                    ),
-                    permission(member, "messages", Action::Delete, json!(["*"]), Some(own)),
-                    permission(
-                        member,
-                        "directus_users",
+                        &USERS,
                         Action::Read,
-                        json!(["id", "first_name", "last_name"]),
-                        None,
+                        &[&users::id, &users::first_name, &users::last_name],
                     ),
-                    permission(
-                        member,
-                        "directus_users",
-                        Action::Update,
-                        json!(OWN_FIELDS),
-                        Some(oneself),
-                    ),
+                    permission(member, &USERS, Action::Update, &OWN_FIELDS)
+                        .with(&permissions::permissions, oneself),
                 ],
             },
         ]
@@ -310,17 +297,17 @@ fn grant(policy: Uuid) -> Row {
     Row::empty(&ACCESS).with(&access::id, id::fresh()).with(&access::policy, policy)
 }
 
+/// A permission for these fields, or for all if the list is empty.
 fn permission(
     policy: Uuid,
-    collection: &str,
+    collection: &'static Collection,
     action: Action,
-    fields: Json,
-    filter: Option<Json>,
+    fields: &[&Field],
 ) -> Row {
+    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
     Row::empty(&PERMISSIONS)
         .with(&permissions::policy, policy)
-        .with(&permissions::collection, collection)
+        .with(&permissions::collection, collection.name)
         .with(&permissions::action, action)
-        .with(&permissions::fields, fields)
-        .with(&permissions::permissions, filter)
+        .with(&permissions::fields, if names.is_empty() { json!(["*"]) } else { json!(names) })
 }

@@ -114,10 +114,7 @@ impl Enrolment {
         let unchanged = Filter::unchanged(user, [&users::email, &users::password, &users::status]);
         let update = Mutation::update(&USERS, id, set, Precondition::All(unchanged));
         let mut ops = vec![sessions::end_all(id), update];
-        let waiting = self.mails.waiting(kind, id).await?;
-        if !waiting.is_empty() {
-            ops.push(Mails::take_back(waiting));
-        }
+        ops.extend(self.mails.cancel(kind, id).await?);
         self.committer.commit_ops(None, ops).await.map_err(|error| match error {
             Error::Forbidden(_) => used(),
             other => other,

@@ -183,10 +183,7 @@ impl Enrolment {
         let is_pending = Precondition::All(Filter::equals(&users::status, pending));
         let update = Mutation::update(&USERS, id, set, is_pending);
         let mut ops = vec![update, self.confirmation(id, url)];
-        let waiting = self.mails.waiting(MailKind::Registration, id).await?;
-        if !waiting.is_empty() {
-            ops.push(Mails::take_back(waiting));
-        }
+        ops.extend(self.mails.cancel(MailKind::Registration, id).await?);
         Ok(ops)
     }
 

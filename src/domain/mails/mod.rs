@@ -160,12 +160,20 @@ impl Mails {
         Mutation::create(row)
     }
 
-    /// Returns the change that takes mails out of the queue. They still count towards the limit,
-    /// since they may be in delivery already.
-    #[must_use]
-    pub fn take_back(keys: Vec<Key>) -> Mutation {
+    /// Returns the change that takes the unsent mails of one kind to an account out of the queue,
+    /// if there are any. They still count towards the limit, since they may be in delivery already.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn cancel(&self, kind: MailKind, user: Uuid) -> Result<Option<Mutation>, Error> {
+        let keys = self.waiting(kind, user).await?;
         let set = vec![mails::date_next.to(Value::Null)];
-        Mutation::Update { collection: &MAILS, keys, set, precondition: Precondition::None }
+        Ok((!keys.is_empty()).then(|| Mutation::Update {
+            collection: &MAILS,
+            keys,
+            set,
+            precondition: Precondition::None,
+        }))
     }
 
     /// Notifies the delivery of new mails.
