@@ -159,7 +159,7 @@ pub enum Special {
     /// The digest of the given token.
     Token,
     /// Only the service sets it; a client's value is refused.
-    Kept,
+    Managed,
     /// The name of the guest's connection, when the item is created.
     Guest,
 }

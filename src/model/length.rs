@@ -106,7 +106,7 @@ mod tests {
                 let expected = match field.length {
                     Length::Most(most) => (1..=65_536).contains(&most),
                     Length::Setting => *field == messages::content,
-                    Length::Given => !varies || !is_written || field.special == Special::Kept,
+                    Length::Given => !varies || !is_written || field.special == Special::Managed,
                 };
                 assert!(expected, "{collection:?}.{field:?} {:?}", field.length);
             }

@@ -200,8 +200,8 @@ impl<'a> Draft<'a> {
         let collection = scope.collection();
         let matters = |name: &String| {
             collection.field(name).is_some_and(|field| match field.special {
-                Special::Kept | Special::Guest => true,
-                _ => unchanged::is_kept(field) && !scope.has(field),
+                Special::Managed | Special::Guest => true,
+                _ => unchanged::is_managed(field) && !scope.has(field),
             })
         };
         if depth == 0 && collection.exposure != Exposure::System && !payload.keys().any(matters) {

@@ -228,7 +228,7 @@ impl Items {
                     Value::Text(token) => Value::text(&static_token::digest(&token)),
                     nothing => nothing,
                 },
-                Special::Kept | Special::Guest => {
+                Special::Managed | Special::Guest => {
                     let name = field.name;
                     return Err(Error::payload(format!("\"{name}\" cannot be set directly")));
                 }

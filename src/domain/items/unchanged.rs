@@ -71,7 +71,7 @@ impl Current {
 
     /// Returns whether a payload leaves a server-managed field unchanged.
     pub(super) fn keeps(&self, name: &str, sent: &Json) -> bool {
-        let field = self.collection.field(name).filter(|field| is_kept(field));
+        let field = self.collection.field(name).filter(|field| is_managed(field));
         field.is_some_and(|field| self.all(field, |row| shows_as(&row[field], field, sent)))
     }
 
@@ -119,9 +119,9 @@ impl Current {
 }
 
 /// Returns whether only the server sets the field.
-pub(super) const fn is_kept(field: &Field) -> bool {
+pub(super) const fn is_managed(field: &Field) -> bool {
     match field.special {
-        Special::Kept
+        Special::Managed
         | Special::Guest
         | Special::UserCreated
         | Special::DateCreated

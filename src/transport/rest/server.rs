@@ -101,7 +101,8 @@ async fn info(call: RequestContext) -> Reply {
 fn public_info(config: &Config, settings: &InForce) -> Json {
     json!({
         "project": {
-            "project_name": settings.text(&settings::project_name).unwrap_or(&config.server.project_name),
+            "project_name": settings.text(&settings::project_name)
+                .unwrap_or(&config.server.project_name),
             "project_descriptor": settings.text(&settings::project_descriptor),
             "project_logo": null,
             "project_color": settings.text(&settings::project_color),

@@ -25,7 +25,7 @@ fn too_long(collection: &'static Collection) -> Vec<(&'static Field, Json)> {
         },
         _ => None,
     };
-    let settable = collection.fields.iter().filter(|field| field.special != Special::Kept);
+    let settable = collection.fields.iter().filter(|field| field.special != Special::Managed);
     settable.filter_map(|field| Some((field, long(field)?))).collect()
 }
 

@@ -165,7 +165,7 @@ fn settable<'a>(
                 | Special::DateCreated
                 | Special::UserUpdated
                 | Special::DateUpdated
-                | Special::Kept
+                | Special::Managed
                 | Special::Guest
         );
         !by_server && *field != collection.key()
