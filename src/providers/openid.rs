@@ -208,26 +208,22 @@ impl OpenId {
                 let is_begun = at.timestamp() <= now.seconds() + AHEAD_SECONDS_MAX;
                 if is_begun { Ok(()) } else { Err("issued in the future".to_owned()) }
             });
-        let claims = id_token.claims(&verifier, nonce).map_err(|error| match error {
-            ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
-            ) => VerificationFailure::Key,
-            ClaimsVerificationError::Expired(_) => {
-                VerificationFailure::Claim("the ID token has expired")
-            }
-            ClaimsVerificationError::InvalidAudience(_) => {
-                VerificationFailure::Claim("the ID token is for another audience")
-            }
-            ClaimsVerificationError::InvalidIssuer(_) => {
-                VerificationFailure::Claim("the ID token is from another issuer")
-            }
-            ClaimsVerificationError::InvalidNonce(_) => {
-                VerificationFailure::Claim("the ID token has another nonce")
-            }
-            ClaimsVerificationError::SignatureVerification(_) => {
-                VerificationFailure::Claim("the signature of the ID token is invalid")
-            }
-            _ => VerificationFailure::Claim("the ID token is invalid"),
+        let claims = id_token.claims(&verifier, nonce).map_err(|error| {
+            VerificationFailure::Claim(match error {
+                ClaimsVerificationError::SignatureVerification(
+                    SignatureVerificationError::NoMatchingKey,
+                ) => return VerificationFailure::Key,
+                ClaimsVerificationError::Expired(_) => "the ID token has expired",
+                ClaimsVerificationError::InvalidAudience(_) => {
+                    "the ID token is for another audience"
+                }
+                ClaimsVerificationError::InvalidIssuer(_) => "the ID token is from another issuer",
+                ClaimsVerificationError::InvalidNonce(_) => "the ID token has another nonce",
+                ClaimsVerificationError::SignatureVerification(_) => {
+                    "the signature of the ID token is invalid"
+                }
+                _ => "the ID token is invalid",
+            })
         })?;
         if let Some(expected) = claims.access_token_hash() {
             let other =
