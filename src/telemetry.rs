@@ -8,9 +8,8 @@ use std::fmt::Write;
 use std::io;
 use std::io::IsTerminal;
 
-use tracing::Level;
-use tracing::Metadata;
 use tracing::field::Field;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::filter_fn;
@@ -19,8 +18,7 @@ use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogConfig;
-use crate::config::LogStyle;
+use crate::config::{LogConfig, LogStyle};
 
 /// Initializes logging. A second call in a process has no effect, which tests rely on.
 pub fn init(config: &LogConfig) {

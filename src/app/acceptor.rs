@@ -13,22 +13,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use poem::web::LocalAddr;
-use poem::web::RemoteAddr;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use poem::web::{LocalAddr, RemoteAddr};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
 use crate::app::waiting::Timeouts;
-use crate::config::ServerConfig;
-use crate::config::TrustProxy;
+use crate::config::{ServerConfig, TrustProxy};
 use crate::domain::memory;
 use crate::domain::memory::Reservation;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Quota;
-use crate::domain::quota::QuotaExceeded;
+use crate::domain::quota::{Owner, Quota, QuotaExceeded};
 use crate::transport::minimum_rate::STALL_MAX;
 
 /// Back-off after a failed `accept`.
@@ -273,8 +268,7 @@ impl RateLimitedLog {
 mod tests {
     use std::cell::Cell;
 
-    use tokio::io::AsyncReadExt;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 

@@ -4,15 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use crate::app::App;
-use crate::app::StartError;
+use crate::app::{App, StartError};
 use crate::domain::Error;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
 use crate::model::schema::ROLES;
 use crate::model::schema::roles;
 use crate::model::schema::users;
+use crate::model::{Field, Key, Row};
 
 /// An account as a table row.
 #[derive(Debug, Clone, PartialEq, Eq)]

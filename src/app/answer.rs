@@ -2,13 +2,10 @@
 //! server, and no frame is handed over before the previous one has been written.
 
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 use std::task::ready;
+use std::task::{Context, Poll};
 
-use hyper::body::Body;
-use hyper::body::Frame;
-use hyper::body::SizeHint;
+use hyper::body::{Body, Frame, SizeHint};
 
 use crate::app::exchanges::Exchange;
 

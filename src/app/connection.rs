@@ -9,26 +9,20 @@
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 use std::task::ready;
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use crate::app::acceptor::FULL;
-use crate::app::acceptor::FULL_FOR_ADDRESS;
+use crate::app::acceptor::{FULL, FULL_FOR_ADDRESS};
 use crate::app::exchanges::Exchanges;
-use crate::app::waiting::Timeouts;
-use crate::app::waiting::Waiting;
+use crate::app::waiting::{Timeouts, Waiting};
 use crate::domain::Error;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Permit;
-use crate::transport::ws::TryWrite;
-use crate::transport::ws::WriteHalf;
+use crate::transport::ws::{TryWrite, WriteHalf};
 
 /// Maximum bytes per read. The read buffer of the HTTP server grows with the size of a read and is
 /// kept for the lifetime of the connection.
@@ -199,14 +193,12 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tokio::io::AsyncReadExt;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
-    use crate::domain::quota::Owner;
-    use crate::domain::quota::Quota;
+    use crate::domain::quota::{Owner, Quota};
 
     use super::*;
 

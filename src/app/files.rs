@@ -3,10 +3,9 @@
 //! Services often start with a soft limit of 1024 files and a higher hard limit. Connections beyond
 //! the limit would not be refused but hang, so the connection limit never exceeds it.
 
-use rustix::process::Resource;
-use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
+use rustix::process::{Resource, Rlimit};
 
 /// Descriptors of the database, mail, pages, logs and the runtime, and one connection to refuse.
 const OTHERS: usize = 64;

@@ -4,8 +4,7 @@
 //! during startup wait in its backlog instead of being refused.
 
 use std::io;
-use std::net::SocketAddr;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use tokio::net::TcpSocket;
 

@@ -8,11 +8,9 @@ use url::Url;
 
 use crate::app::StartError;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::Driver;
-use crate::domain::auth::Auth;
-use crate::domain::auth::Issuer;
+use crate::config::{Config, Driver};
 use crate::domain::auth::providers::Providers;
+use crate::domain::auth::{Auth, Issuer};
 use crate::providers::Network;
 
 /// Adds the configured providers and token issuer to sign-in.

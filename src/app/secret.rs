@@ -1,8 +1,7 @@
 //! The secret that signs tokens, if the settings have none. It is generated on the first start and
 //! kept in a file beside the database that only its owner can read.
 
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -8,29 +8,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
-use hyper::body::Body as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::http;
-use hyper::http::HeaderValue;
-use hyper::http::StatusCode;
 use hyper::http::header::CONNECTION;
+use hyper::http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
 use poem::http::Version;
 use poem::http::uri::Scheme;
-use poem::web::LocalAddr;
-use poem::web::RemoteAddr;
+use poem::web::{LocalAddr, RemoteAddr};
+use poem::{Endpoint, Request, Response};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::acceptor::Acceptor;
-use crate::app::acceptor::Gate;
+use crate::app::acceptor::{Acceptor, Gate};
 use crate::app::answer::Answer;
 use crate::app::connection::Connection;
 use crate::app::exchanges::Exchanges;
@@ -242,13 +236,9 @@ async fn stopped(gate: Gate, grace: Duration) {
 mod tests {
     use std::net::SocketAddr;
 
-    use poem::Body;
-    use poem::IntoResponse;
-    use poem::Request;
-    use tokio::io::AsyncReadExt;
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
-    use tokio::net::TcpStream;
+    use poem::{Body, IntoResponse, Request};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use crate::app::acceptor::ConnectionLimits;
     use crate::app::waiting::Timeouts;

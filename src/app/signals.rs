@@ -2,9 +2,8 @@
 
 use std::io;
 
-use tokio::signal::unix::Signal;
-use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::signal::unix::{Signal, SignalKind};
 
 /// The action after running work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

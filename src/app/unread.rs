@@ -2,24 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use poem::Body;
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
 use poem::http::Method;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use poem::{Body, Endpoint, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::acceptor::Acceptor;
-use crate::app::acceptor::ConnectionLimits;
+use crate::app::acceptor::{Acceptor, ConnectionLimits};
 use crate::app::server::Server;
 use crate::app::waiting::Timeouts;
 use crate::config::TrustProxy;

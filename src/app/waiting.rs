@@ -3,19 +3,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::app::exchanges::Exchanges;
 use crate::app::linger::Linger;
 use crate::domain::Error;
-use crate::domain::memory::FREE;
-use crate::domain::memory::Reservation;
+use crate::domain::memory::{FREE, Reservation};
 use crate::transport::minimum_rate::MinimumRate;
 
 /// The start of an HTTP/2 connection preface.

@@ -1,14 +1,10 @@
 //! The startup banner: URLs and sign-in data.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::Config;
-use crate::domain::accounts::bootstrap::Bootstrapped;
-use crate::domain::accounts::bootstrap::DEMO_LOGINS;
+use crate::domain::accounts::bootstrap::{Bootstrapped, DEMO_LOGINS};
 
 /// The banner printed when the service is ready.
 pub struct Welcome<'a> {

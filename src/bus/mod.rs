@@ -5,5 +5,4 @@
 
 mod local;
 
-pub use local::Bus;
-pub use local::CommittedEvents;
+pub use local::{Bus, CommittedEvents};

@@ -1,10 +1,8 @@
 //! `chinwag healthcheck`: queries the running server, for supervisors and containers.
 
 use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use chinwag::app::reachable;

@@ -20,9 +20,7 @@ use chinwag::app;
 use chinwag::config::Config;
 use chinwag::telemetry;
 use chinwag::transport;
-use clap::CommandFactory;
-use clap::Parser;
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Idle timeout of threads for blocking work. Memory that such a thread freed returns to the system

@@ -1,16 +1,11 @@
 //! `chinwag serve`: reads the settings, opens the socket and serves until a signal ends it.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chinwag::app::App;
-use chinwag::app::Ending;
-use chinwag::app::Handover;
-use chinwag::app::Signals;
-use chinwag::app::StartError;
 use chinwag::app::listener;
+use chinwag::app::{App, Ending, Handover, Signals, StartError};
 use chinwag::clock::Clock;
 use chinwag::config;
 

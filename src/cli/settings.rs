@@ -1,9 +1,6 @@
 //! `chinwag settings`: lists the settings in effect, with their explanations, defaults and errors.
 
-use chinwag::config::InvalidSetting;
-use chinwag::config::Listing;
-use chinwag::config::Setting;
-use chinwag::config::Source;
+use chinwag::config::{InvalidSetting, Listing, Setting, Source};
 use clap::Args;
 use serde_json::Value as Json;
 use serde_json::json;

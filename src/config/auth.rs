@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::config::Pattern;
-use crate::config::Secret;
 use crate::config::reader::Reader;
+use crate::config::{Pattern, Secret};
 
 settings! {
     /// Authentication.

@@ -191,8 +191,7 @@ fn policy(value: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::config::InvalidSettings;
+    use crate::config::{Config, InvalidSettings};
 
     fn read(texts: &[(&str, &str)]) -> Result<Config, InvalidSettings> {
         Config::from_texts(texts.iter().copied())

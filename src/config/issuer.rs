@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::Admission;
-use crate::config::ClaimKeys;
 use crate::config::parse::accept;
 use crate::config::parse::text;
 use crate::config::providers::endpoint;
@@ -17,6 +15,7 @@ use crate::config::providers::provider_name;
 use crate::config::providers::role;
 use crate::config::reader::Reader;
 use crate::config::table::Section;
+use crate::config::{Admission, ClaimKeys};
 use crate::text::names;
 
 settings! {
@@ -109,8 +108,7 @@ fn algorithms(value: &str) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::config::InvalidSettings;
+    use crate::config::{Config, InvalidSettings};
 
     fn read(texts: &[(&str, &str)]) -> Result<Option<IssuerConfig>, InvalidSettings> {
         let config = Config::from_texts(texts.iter().copied())?;

@@ -1,10 +1,9 @@
 //! The settings as they were read, for `.env.example` and `chinwag settings`.
 
-use crate::config::Config;
-use crate::config::InvalidSetting;
 use crate::config::reader::Reader;
 use crate::config::suggest;
 use crate::config::table::Section;
+use crate::config::{Config, InvalidSetting};
 
 /// Stands for the name of a provider in the names of its settings.
 pub const PROVIDER: &str = "<NAME>";

@@ -4,8 +4,7 @@
 //! follow "should be". Parsers know neither the names of settings nor where they are stored.
 
 use std::fmt::Display;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 

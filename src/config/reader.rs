@@ -6,9 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
-use crate::config::listing::PROVIDER;
-use crate::config::listing::Setting;
-use crate::config::listing::Source;
+use crate::config::listing::{PROVIDER, Setting, Source};
 use crate::text::one_line;
 
 /// The file of settings in the working directory.

@@ -37,8 +37,7 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::quota::Owner;
-use crate::domain::quota::Permit;
-use crate::domain::quota::Quota;
+use crate::domain::quota::{Owner, Permit, Quota};
 use crate::model::Actor;
 
 /// The quota of all clients of one address, as a multiple of the quota of one account.

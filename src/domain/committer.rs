@@ -5,9 +5,7 @@
 //! the connection that requested it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time;
@@ -19,25 +17,15 @@ use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::admission::Admission;
 use crate::domain::permissions::Permissions;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Permit;
-use crate::domain::quota::Quota;
+use crate::domain::quota::{Owner, Permit, Quota};
 use crate::domain::row_cache::RowCache;
-use crate::model::Actor;
-use crate::model::Event;
 use crate::model::collection::Exposure;
 use crate::model::id;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
-use crate::store::Begun;
-use crate::store::FlowKey;
-use crate::store::IdempotencyKey;
-use crate::store::Integrity;
-use crate::store::Mutation;
-use crate::store::Outcome;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Write;
+use crate::model::schema::{SESSIONS, USERS};
+use crate::model::{Actor, Event};
+use crate::store::{
+    Begun, FlowKey, IdempotencyKey, Integrity, Mutation, Outcome, Store, StoreError, Write,
+};
 
 /// The divisor that gives one owner's share of the writer's queue. A larger write is accepted only
 /// while nothing else of the same owner waits.

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::TooLong;
+use crate::clock::{Clock, Timestamp};
+use crate::model::{Collection, TooLong};
 use crate::query::QueryError;
 use crate::store::StoreError;
 

@@ -12,10 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Timestamp;
 use crate::config::StoreConfig;
-use crate::domain::Error;
-use crate::domain::Services;
-use crate::store::Retention;
-use crate::store::Store;
+use crate::domain::{Error, Services};
+use crate::store::{Retention, Store};
 
 /// Interval of session expiry. A socket outlives its expired session by at most this long.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(30);

@@ -9,10 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Error;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Permit;
-use crate::domain::quota::Quota;
-use crate::domain::quota::QuotaExceeded;
+use crate::domain::quota::{Owner, Permit, Quota, QuotaExceeded};
 
 /// The number of bytes up to which a reservation is free.
 pub const FREE: usize = 8 << 10;

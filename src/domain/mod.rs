@@ -26,10 +26,7 @@ pub mod token_bucket;
 
 use std::sync::Arc;
 
-pub use error::Error;
-pub use error::Exceeded;
-pub use error::Forbidden;
-pub use error::Violation;
+pub use error::{Error, Exceeded, Forbidden, Violation};
 
 use crate::clock::Clock;
 use crate::domain::accounts::Accounts;

@@ -6,12 +6,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::Key;
-use crate::model::Row;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Collection, Event, Key, Row};
+use crate::store::{Store, StoreError};
 
 /// The maximum number of cached rows. The row of an account takes about 1 KiB.
 const ROWS_MAX: usize = 50_000;

@@ -10,13 +10,11 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::row_cache::RowCache;
-use crate::model::Column;
-use crate::model::Key;
-use crate::model::Row;
 use crate::model::collection::SINGLE_KEY;
 use crate::model::column::Cell;
 use crate::model::schema::SETTINGS;
 use crate::model::schema::settings;
+use crate::model::{Column, Key, Row};
 
 /// The one row of `directus_settings`.
 pub struct Settings {

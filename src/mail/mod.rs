@@ -9,10 +9,8 @@ mod transport;
 pub use transport::Mailer;
 
 use lettre::Message;
-use lettre::message::Mailbox;
-use lettre::message::MultiPart;
-use lettre::message::header::HeaderName;
-use lettre::message::header::HeaderValue;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;

@@ -1,27 +1,19 @@
 //! Mail transports, and the classification of their failures.
 
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lettre::AsyncSendmailTransport;
-use lettre::AsyncSmtpTransport;
-use lettre::AsyncTransport;
-use lettre::Tokio1Executor;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::Tls;
-use lettre::transport::smtp::client::TlsParameters;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSendmailTransport, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
 
-use crate::config::EmailConfig;
-use crate::config::EmailTransport;
-use crate::config::SmtpConfig;
-use crate::mail::Email;
-use crate::mail::MailError;
+use crate::config::{EmailConfig, EmailTransport, SmtpConfig};
 use crate::mail::compose;
+use crate::mail::{Email, MailError};
 
 /// Timeout of each step of an SMTP session.
 const STEP_MAX: Duration = Duration::from_secs(15);

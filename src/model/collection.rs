@@ -3,8 +3,7 @@
 //! The collections are listed in `schema`. Each exists once, so they are compared by address.
 
 use std::fmt;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::ptr;
 
 use crate::model::length::Length;

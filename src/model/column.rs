@@ -12,10 +12,8 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Value;
 use crate::model::named::Named;
+use crate::model::{Field, Key, Value};
 
 /// A field whose values have the type `T`, see [`Cell`].
 pub struct Column<T: ?Sized + 'static> {

@@ -8,8 +8,7 @@ use crate::clock::Timestamp;
 use crate::model::collection::Collection;
 use crate::model::named::named;
 use crate::model::row::Row;
-use crate::model::value::Key;
-use crate::model::value::Value;
+use crate::model::value::{Key, Value};
 
 /// Maximum number of items of an event.
 pub const ITEMS_MAX: usize = 100;

@@ -1,14 +1,9 @@
 //! The history as collections: activity and message revisions. They are read-only: the store writes
 //! them along with its event log and truncates them with it.
 
-use crate::model::collection::Collection;
-use crate::model::collection::CollectionKind;
-use crate::model::collection::Exposure;
-use crate::model::collection::Field;
-use crate::model::collection::Kind;
-use crate::model::collection::OnDelete;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
+use crate::model::collection::{Collection, CollectionKind, Exposure, Field, Kind, OnDelete};
 use crate::model::column::Column;
 use crate::model::column::collection;
 use crate::model::column::column_type;

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::collection::Collection;
-use crate::model::collection::Field;
+use crate::model::collection::{Collection, Field};
 use crate::model::value::Value;
 use crate::text::one_line;
 
@@ -86,15 +85,10 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::collection::CollectionKind;
-    use crate::model::collection::Exposure;
-    use crate::model::collection::Kind;
-    use crate::model::collection::Special;
-    use crate::model::schema::COLLECTIONS;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::collection::{CollectionKind, Exposure, Kind, Special};
     use crate::model::schema::messages;
     use crate::model::schema::users;
+    use crate::model::schema::{COLLECTIONS, MESSAGES, USERS};
 
     #[test]
     fn every_client_writable_field_has_a_length_limit() {

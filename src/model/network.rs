@@ -1,7 +1,6 @@
 //! Client networks, the unit of limits per address.
 
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Returns the network of an address: an IPv4 address itself, or the /64 prefix of an IPv6 address,
 /// since one machine typically has a whole /64.

@@ -2,13 +2,9 @@
 
 use std::ops::Index;
 
-use crate::model::collection::Collection;
-use crate::model::collection::Field;
-use crate::model::column::Cell;
-use crate::model::column::Column;
-use crate::model::column::IntoValue;
-use crate::model::value::Key;
-use crate::model::value::Value;
+use crate::model::collection::{Collection, Field};
+use crate::model::column::{Cell, Column, IntoValue};
+use crate::model::value::{Key, Value};
 
 /// One stored item. To-many fields (`Kind::ToMany`) are null.
 #[derive(Debug, Clone, PartialEq, Eq)]

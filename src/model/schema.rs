@@ -4,26 +4,17 @@
 //! All SQL names come from here. A new field requires a line here and a migration.
 
 use crate::model::Action;
-use crate::model::account::AccountStatus;
-use crate::model::account::DEFAULT_PROVIDER;
-use crate::model::account::MailKind;
-use crate::model::account::SessionMode;
-use crate::model::collection::Collection;
-use crate::model::collection::CollectionKind;
-use crate::model::collection::DefaultValue::Boolean;
-use crate::model::collection::DefaultValue::Text;
-use crate::model::collection::Exposure;
-use crate::model::collection::Field;
-use crate::model::collection::Kind;
-use crate::model::collection::OnDelete;
-use crate::model::collection::Special;
+use crate::model::account::{AccountStatus, DEFAULT_PROVIDER, MailKind, SessionMode};
+use crate::model::collection::DefaultValue::{Boolean, Text};
 use crate::model::collection::field;
 use crate::model::collection::numbered;
+use crate::model::collection::{
+    Collection, CollectionKind, Exposure, Field, Kind, OnDelete, Special,
+};
 use crate::model::column::Column;
 use crate::model::column::collection;
 use crate::model::column::column_type;
-use crate::model::history::ACTIVITY;
-use crate::model::history::REVISIONS;
+use crate::model::history::{ACTIVITY, REVISIONS};
 use crate::model::value::Value;
 
 /// Maximum characters of a short text such as a name.

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
-use crate::providers::Http;
-use crate::providers::ProviderError;
+use crate::clock::{Clock, Timestamp};
+use crate::providers::{Http, ProviderError};
 
 /// Age after which the value is fetched again.
 const FRESH: Duration = Duration::from_mins(15);

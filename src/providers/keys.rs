@@ -7,28 +7,16 @@
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::Validation;
-use jsonwebtoken::jwk::AlgorithmParameters;
-use jsonwebtoken::jwk::EllipticCurve;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::jwk::KeyOperations;
-use jsonwebtoken::jwk::PublicKeyUse;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::config::IssuerConfig;
-use crate::providers::Http;
-use crate::providers::Network;
-use crate::providers::Profile;
-use crate::providers::ProviderError;
-use crate::providers::fetched::CachedVersion;
-use crate::providers::fetched::Fetched;
-use crate::providers::fetched::Wanted;
+use crate::providers::fetched::{CachedVersion, Fetched, Wanted};
+use crate::providers::{Http, Network, Profile, ProviderError};
 use crate::signatures;
 
 /// Maximum number of keys read from a set.

@@ -12,19 +12,15 @@ mod oauth2;
 mod openid;
 mod profile;
 
-pub use http::Http;
-pub use http::Network;
-pub use keys::KeySet;
-pub use keys::TokenError;
+pub use http::{Http, Network};
+pub use keys::{KeySet, TokenError};
 pub use profile::Profile;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Driver;
-use crate::config::ProviderConfig;
+use crate::config::{Driver, ProviderConfig};
 use crate::providers::oauth2::OAuth2;
 use crate::providers::openid::OpenId;
 

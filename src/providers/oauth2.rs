@@ -20,10 +20,7 @@ use ::oauth2::basic::BasicErrorResponseType;
 use url::Url;
 
 use crate::config::ProviderConfig;
-use crate::providers::Http;
-use crate::providers::Pending;
-use crate::providers::Profile;
-use crate::providers::ProviderError;
+use crate::providers::{Http, Pending, Profile, ProviderError};
 
 type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 

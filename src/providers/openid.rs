@@ -3,49 +3,24 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use data_encoding::BASE64URL_NOPAD;
-use openidconnect::AccessTokenHash;
-use openidconnect::AuthType;
-use openidconnect::AuthorizationCode;
-use openidconnect::ClaimsVerificationError;
-use openidconnect::ClientId;
-use openidconnect::ClientSecret;
-use openidconnect::CsrfToken;
-use openidconnect::Nonce;
-use openidconnect::OAuth2TokenResponse;
-use openidconnect::PkceCodeChallenge;
-use openidconnect::PkceCodeVerifier;
-use openidconnect::RedirectUrl;
-use openidconnect::RequestTokenError;
-use openidconnect::Scope;
-use openidconnect::SignatureVerificationError;
-use openidconnect::TokenResponse;
-use openidconnect::TokenUrl;
-use openidconnect::UserInfoUrl;
-use openidconnect::core::CoreAuthenticationFlow;
-use openidconnect::core::CoreClient;
-use openidconnect::core::CoreClientAuthMethod;
-use openidconnect::core::CoreErrorResponseType;
-use openidconnect::core::CoreIdToken;
-use openidconnect::core::CoreJsonWebKeySet;
-use openidconnect::core::CoreJwsSigningAlgorithm;
-use openidconnect::core::CoreProviderMetadata;
-use openidconnect::core::CoreTokenResponse;
-use serde_json::Map;
-use serde_json::Value as Json;
+use openidconnect::core::{
+    CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreErrorResponseType, CoreIdToken,
+    CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreTokenResponse,
+};
+use openidconnect::{
+    AccessTokenHash, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    CsrfToken, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    RequestTokenError, Scope, SignatureVerificationError, TokenResponse, TokenUrl, UserInfoUrl,
+};
+use serde_json::{Map, Value as Json};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::config::ProviderConfig;
-use crate::providers::Http;
-use crate::providers::Pending;
-use crate::providers::Profile;
-use crate::providers::ProviderError;
-use crate::providers::fetched::CachedVersion;
-use crate::providers::fetched::Fetched;
-use crate::providers::fetched::Wanted;
+use crate::providers::fetched::{CachedVersion, Fetched, Wanted};
+use crate::providers::{Http, Pending, Profile, ProviderError};
 
 /// Maximum lead of the provider's clock over the local clock, in seconds.
 const AHEAD_SECONDS_MAX: i64 = 60;

@@ -1,7 +1,6 @@
 //! A user's profile: a JSON object of claims, looked up by names from the settings.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 /// The claims of a token or of a profile response.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,6 @@
 //! The cost of evaluating a filter on a row in memory, as a relative number.
 
-use crate::query::Filter;
-use crate::query::Relations;
-use crate::query::Test;
-use crate::query::TextPosition;
+use crate::query::{Filter, Relations, Test, TextPosition};
 
 /// The cost of a substring test, which scans the whole text, where other tests do one comparison.
 const ANYWHERE: usize = 16;

@@ -2,11 +2,7 @@
 //!
 //! Only calendar dates; week dates and ordinal dates are not supported. `T` may be a space.
 
-use time::Date;
-use time::Month;
-use time::OffsetDateTime;
-use time::Time;
-use time::UtcOffset;
+use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
 use crate::clock::Timestamp;
 

@@ -1,7 +1,6 @@
 //! `$NOW(-1 hour)`: the current time shifted by an interval.
 
-use time::Date;
-use time::Month;
+use time::{Date, Month};
 
 use crate::clock::Timestamp;
 

@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
+use crate::model::{Actor, Collection, Field};
 use crate::query::QueryError;
 use crate::query::date_shift::shifted;
 use crate::query::profile;

@@ -1,9 +1,8 @@
 //! The fields a query selects, as a tree that follows relations.
 
 use crate::model::Field;
-use crate::query::Select;
-use crate::query::Term;
 use crate::query::term::Name;
+use crate::query::{Select, Term};
 
 /// The fields selected at one level, in response order.
 #[derive(Debug, Clone, PartialEq, Default)]

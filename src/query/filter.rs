@@ -4,11 +4,7 @@
 //! in SQL, null matches only `Null`, `Nnull: false` and `Empty`, and no negated test. A relation
 //! that is null or dangling is treated as in a left join: see [`Filter::fits_absence`].
 
-use crate::model::Column;
-use crate::model::Field;
-use crate::model::IntoValue;
-use crate::model::Row;
-use crate::model::Value;
+use crate::model::{Column, Field, IntoValue, Row, Value};
 use crate::query::DatePart;
 
 /// A condition on a record.

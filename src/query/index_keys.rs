@@ -1,10 +1,8 @@
 //! Index keys of a filter: a matching record must satisfy at least one of these equality
 //! predicates. Filters can be looked up by them instead of being evaluated one by one.
 
-use crate::model::Field;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::{Field, Value};
+use crate::query::{Filter, Test};
 
 /// Maximum number of index keys; a filter with more is always evaluated.
 const INDEX_KEYS_MAX: usize = 32;

@@ -5,13 +5,8 @@
 
 use std::cmp::Ordering;
 
-use crate::model::Record;
-use crate::model::Related;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Term;
-use crate::query::Test;
-use crate::query::TextPosition;
+use crate::model::{Record, Related, Value};
+use crate::query::{Filter, Term, Test, TextPosition};
 use crate::text::fold;
 
 impl Filter {
@@ -106,12 +101,10 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::Row;
-    use crate::model::schema::ACCESS;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
     use crate::model::schema::access;
     use crate::model::schema::messages;
     use crate::model::schema::users;
+    use crate::model::schema::{ACCESS, MESSAGES, USERS};
     use crate::query::DatePart;
 
     fn at(millis: i64) -> Value {

@@ -6,11 +6,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::model::Record;
-use crate::model::Value;
-use crate::query::Relations;
-use crate::query::Sort;
-use crate::query::Term;
+use crate::model::{Record, Value};
+use crate::query::{Relations, Sort, Term};
 
 /// Sorts records; ties by key. Relations that the order follows must be attached (see
 /// [`relations`]).
@@ -65,14 +62,10 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::model::Actor;
-    use crate::model::Key;
-    use crate::model::Row;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
-    use crate::query::Environment;
-    use crate::query::Limits;
-    use crate::query::Query;
+    use crate::model::{Actor, Key, Row};
+    use crate::query::{Environment, Limits, Query};
 
     #[test]
     fn nulls_come_first_and_ties_are_sorted_by_key() {

@@ -5,12 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Kind;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema;
+use crate::model::{Actor, Collection, Kind, Row, Value};
 use crate::query::QueryError;
 use crate::query::environment::Variable;
 
@@ -95,9 +91,7 @@ mod tests {
     use super::*;
     use crate::model::Column;
     use crate::model::actor::Profile;
-    use crate::model::schema::POLICIES;
-    use crate::model::schema::ROLES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{POLICIES, ROLES, USERS};
 
     fn row(collection: &'static Collection, id: u128, name: &Column<str>, text: &str) -> Row {
         let mut row = Row::empty(collection).with(name, text);

@@ -62,11 +62,9 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::model::Collection;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::ROLES;
-    use crate::model::schema::USERS;
     use crate::model::schema::messages;
     use crate::model::schema::users;
+    use crate::model::schema::{MESSAGES, ROLES, USERS};
     use crate::query::Test;
 
     fn related(field: &'static Field, behind: Filter) -> Filter {

@@ -5,15 +5,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Record;
-use crate::query::Filter;
-use crate::query::Relations;
+use crate::model::{Collection, Field, Kind, Record};
+use crate::query::{Filter, Relations};
 
 /// The rights of an actor to perform one action on the items of one collection: the union of its
 /// rules, shared by clones.
@@ -183,10 +178,9 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Row;
-    use crate::model::Value;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
+    use crate::model::{Row, Value};
     use crate::query::Test;
 
     fn rule(filter: Filter, fields: &[&str]) -> Rule {

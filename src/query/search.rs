@@ -4,12 +4,8 @@
 
 use uuid::Uuid;
 
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::query::TextPosition;
+use crate::model::{Field, Kind, Value};
+use crate::query::{Filter, Test, TextPosition};
 
 /// Returns the filter that matches a row if one of these fields contains the word, ignoring case,
 /// or equals the number or key that the word represents.
@@ -35,10 +31,9 @@ pub fn filter(word: &str, fields: impl IntoIterator<Item = &'static Field>) -> F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Record;
-    use crate::model::Row;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
+    use crate::model::{Record, Row};
 
     #[test]
     fn a_search_matches_texts_numbers_and_keys() {

@@ -1,8 +1,7 @@
 //! Selections of items: filter, search, order and range; counts; and the limits of a query.
 
 use crate::model::Field;
-use crate::query::DatePart;
-use crate::query::Filter;
+use crate::query::{DatePart, Filter};
 
 /// The limits of a query, from the settings.
 #[derive(Debug, Clone)]

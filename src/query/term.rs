@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Value;
+use crate::model::{Field, Kind, Value};
 use crate::query::DatePart;
 
 /// The name in the response: the name of a field, or an alias.

@@ -4,21 +4,13 @@
 //! Signs with shared secrets only: this service signs nothing with a private key. The caller
 //! restricts the algorithm of a token (`jsonwebtoken::Validation`).
 
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::AlgorithmFamily;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::DecodingKeyKind;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
-use jsonwebtoken::TokenData;
-use jsonwebtoken::Validation;
-use jsonwebtoken::crypto::CryptoProvider;
-use jsonwebtoken::crypto::JwtSigner;
-use jsonwebtoken::crypto::JwtVerifier;
-use jsonwebtoken::crypto::KeyUtils;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::errors::Result;
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature;
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey, Header, TokenData,
+    Validation,
+};
 use ring::hmac;
 use ring::signature as public;
 use serde::Serialize;

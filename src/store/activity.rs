@@ -7,26 +7,16 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::clock::Timestamp;
-use crate::model::Change;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Row;
 use crate::model::collection::Exposure;
-use crate::model::history::ACTIVITY_PLACES;
-use crate::model::history::LOGIN;
-use crate::model::schema::COLLECTIONS;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
+use crate::model::history::{ACTIVITY_PLACES, LOGIN};
 use crate::model::schema::sessions;
 use crate::model::schema::users;
-use crate::store::Mutation;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Write;
+use crate::model::schema::{COLLECTIONS, SESSIONS, USERS};
+use crate::model::{Change, Event, EventAction, Row};
+use crate::store::{Mutation, Store, StoreError, Write};
 
 /// Maximum number of events that one transaction visits to project pending rows. It takes a few
 /// milliseconds, during which other writes wait.
@@ -158,19 +148,13 @@ fn is_access_alone(before: &Row, after: &Row) -> bool {
 #[cfg(test)]
 mod tests {
     use sea_query::SqliteQueryBuilder;
-    use sqlx::AssertSqlSafe;
-    use sqlx::Connection;
+    use sqlx::{AssertSqlSafe, Connection};
 
     use super::*;
-    use crate::model::Collection;
-    use crate::model::Value;
-    use crate::model::history::ACTIVITY;
-    use crate::model::history::REVISIONS;
+    use crate::model::history::{ACTIVITY, REVISIONS};
     use crate::model::schema::MESSAGES;
-    use crate::query::Filter;
-    use crate::query::Select;
-    use crate::query::Sort;
-    use crate::query::Test;
+    use crate::model::{Collection, Value};
+    use crate::query::{Filter, Select, Sort, Test};
     use crate::store::compile;
     use crate::store::migrate;
 

@@ -3,11 +3,8 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use crate::model::Collection;
-use crate::model::Value;
-use crate::query::Aggregation;
-use crate::query::Operation;
-use crate::query::Term;
+use crate::model::{Collection, Value};
+use crate::query::{Aggregation, Operation, Term};
 use crate::store::StoreError;
 use crate::store::rows;
 

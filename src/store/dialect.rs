@@ -5,14 +5,11 @@ use std::ffi::CStr;
 
 use chinwag_sql_function::TextFunction;
 use chinwag_sql_function::register;
-use sea_query::Expr;
-use sea_query::ExprTrait;
-use sea_query::Func;
+use sea_query::{Expr, ExprTrait, Func};
 use serde_json::Value as Json;
 
 use crate::model::Collection;
-use crate::query::DatePart;
-use crate::query::TextPosition;
+use crate::query::{DatePart, TextPosition};
 use crate::store::StoreError;
 use crate::text::fold;
 
@@ -111,13 +108,9 @@ pub(super) fn insert(collection: &'static Collection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sea_query::Query;
-    use sea_query::SqliteQueryBuilder;
+    use sea_query::{Query, SqliteQueryBuilder};
     use sea_query_sqlx::SqlxBinder;
-    use sqlx::AssertSqlSafe;
-    use sqlx::Connection;
-    use sqlx::Row;
-    use sqlx::SqliteConnection;
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
     use super::*;
     use crate::clock::Timestamp;

@@ -11,19 +11,16 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Field;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema::access;
 use crate::model::schema::mails;
 use crate::model::schema::messages;
 use crate::model::schema::second_factors;
 use crate::model::schema::sessions;
 use crate::model::schema::users;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Field, Row, Value};
 use crate::store::event_log;
 use crate::store::rows;
+use crate::store::{Store, StoreError};
 
 /// Reduces rows about the account to their keys.
 const STRIP_BEFORE: &str = "\

@@ -2,28 +2,17 @@
 
 use std::sync::Arc;
 
-use futures_util::Stream;
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use serde::Serialize;
-use serde_json::Map;
-use serde_json::Value as Json;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
-use sqlx::SqliteExecutor;
+use serde_json::{Map, Value as Json};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Change;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
-use crate::model::collection::Exposure;
-use crate::model::collection::Special;
+use crate::model::collection::{Exposure, Special};
 use crate::model::schema;
+use crate::model::{Change, Collection, Event, EventAction, Key, Row, Value};
 use crate::store::StoreError;
 use crate::store::rows;
 use crate::store::writer::Step;

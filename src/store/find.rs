@@ -6,26 +6,17 @@
 
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
-use sqlx::AssertSqlSafe;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema;
-use crate::query::Filter;
-use crate::query::Sort;
-use crate::query::Test;
-use crate::store::Select;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Collection, Field, Key, Row, Value};
+use crate::query::{Filter, Sort, Test};
 use crate::store::compile;
 use crate::store::dialect;
 use crate::store::read::read;
+use crate::store::{Select, Store, StoreError};
 use crate::text::fold;
 
 /// Maximum number of surplus sessions that one sign-in ends; the next sign-in ends more.

@@ -3,14 +3,11 @@
 //! Each table is checked separately, within the query timeout and in a snapshot of its own, so that
 //! a check neither runs without end nor keeps the write-ahead log from being truncated.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sqlx::AssertSqlSafe;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Time after which no further table is checked.
 const TIME_MAX: Duration = Duration::from_mins(1);

@@ -5,12 +5,9 @@
 //! resolved. On Linux the database file itself is locked as well, so that neither another hard link
 //! to it nor the removal of the lock file circumvents the lock.
 
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::fs::TryLockError;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 

@@ -2,21 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use sqlx::Row as _;
-use sqlx::SqlitePool;
+use sqlx::{Row as _, SqlitePool};
 
 use crate::clock::Timestamp;
-use crate::model::Event;
-use crate::model::Place;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Event, Place};
 use crate::store::event_log;
 use crate::store::maintenance::Maintenance;
 use crate::store::writer::Step;
+use crate::store::{Store, StoreError};
 
 /// Budget of one truncation step, in items and bytes of the dropped events: some ten milliseconds
 /// of the writer's time.

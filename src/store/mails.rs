@@ -3,17 +3,12 @@
 use sqlx::Row as _;
 
 use crate::clock::Timestamp;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema::MAILS;
 use crate::model::schema::mails;
-use crate::query::Filter;
-use crate::query::Select;
-use crate::query::Sort;
-use crate::query::Test;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Row, Value};
+use crate::query::{Filter, Select, Sort, Test};
 use crate::store::read;
+use crate::store::{Store, StoreError};
 
 impl Store {
     /// Returns the mails that are due, longest waiting first.

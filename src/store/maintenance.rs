@@ -3,14 +3,12 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::store::Store;
-use crate::store::StoreError;
 use crate::store::space;
+use crate::store::{Store, StoreError};
 
 /// A maintenance write to the service's own tables.
 #[derive(Debug)]

@@ -2,12 +2,8 @@
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr;
-use sqlx::SqliteConnection;
-use sqlx::migrate::Migrate;
-use sqlx::migrate::Migration;
-use sqlx::migrate::MigrationType;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr, SqliteConnection};
 
 use crate::store::StoreError;
 

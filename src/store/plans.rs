@@ -2,38 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use sea_query::SelectStatement;
-use sea_query::SqliteQueryBuilder;
+use sea_query::{SelectStatement, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 
 use crate::clock::Timestamp;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Value;
-use crate::model::collection::CollectionKind;
-use crate::model::collection::OnDelete;
-use crate::model::history::ACTIVITY;
-use crate::model::history::REVISIONS;
+use crate::model::collection::{CollectionKind, OnDelete};
+use crate::model::history::{ACTIVITY, REVISIONS};
 use crate::model::schema;
-use crate::model::schema::ACCESS;
-use crate::model::schema::COLLECTIONS;
-use crate::model::schema::MESSAGES;
-use crate::model::schema::PERMISSIONS;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
-use crate::query::Query;
-use crate::query::Select;
-use crate::query::Test;
+use crate::model::schema::{ACCESS, COLLECTIONS, MESSAGES, PERMISSIONS, SESSIONS, USERS};
+use crate::model::{Actor, Collection, Value};
+use crate::query::{Environment, Filter, Limits, Query, Select, Test};
 use crate::store::compile;
 use crate::store::migrate;
 

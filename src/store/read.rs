@@ -3,42 +3,25 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use sea_query::SelectStatement;
-use sea_query::SqliteQueryBuilder;
+use sea_query::{SelectStatement, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
-use sqlx::AssertSqlSafe;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Place;
-use crate::model::Row;
 use crate::model::schema;
-use crate::query::Aggregation;
-use crate::query::Filter;
-use crate::query::Scope;
-use crate::query::Select;
-use crate::store::AggregateValue;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Collection, Field, Key, Place, Row};
+use crate::query::{Aggregation, Filter, Scope, Select};
 use crate::store::aggregate_value;
 use crate::store::compile;
-use crate::store::recent::BYTES_MAX;
-use crate::store::recent::ROWS_MAX;
-use crate::store::recent::RecentMessages;
+use crate::store::recent::{BYTES_MAX, ROWS_MAX, RecentMessages};
 use crate::store::rows;
 use crate::store::search;
-use crate::store::search::Asked;
-use crate::store::search::Candidates;
+use crate::store::search::{Asked, Candidates};
+use crate::store::{AggregateValue, Store, StoreError};
 
 /// Approximate memory of a row besides its texts, in bytes.
 const ROW_BYTES: usize = 512;

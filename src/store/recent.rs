@@ -5,20 +5,15 @@
 //! date are the newest by key, too. Where old rows or dates of other origin make a difference, the
 //! cache serves only the order by date.
 
-use std::collections::HashSet;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use crate::clock::Timestamp;
-use crate::model::Change;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
-use crate::model::Row;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::messages;
+use crate::model::{Change, Event, EventAction, Key, Row};
 
 /// Maximum number of cached messages.
 pub(super) const ROWS_MAX: usize = 1000;

@@ -9,12 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Kind;
-use crate::model::Row;
-use crate::model::Value;
+use crate::model::{Collection, Field, Key, Kind, Row, Value};
 use crate::query::date;
 use crate::store::StoreError;
 

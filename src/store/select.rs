@@ -1,9 +1,7 @@
 //! Selections of the newest messages.
 
 use crate::model::schema;
-use crate::query::Scope;
-use crate::query::Select;
-use crate::query::Sort;
+use crate::query::{Scope, Select, Sort};
 use crate::store::recent::Order;
 
 impl Select {

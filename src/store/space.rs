@@ -5,22 +5,17 @@
 //! must be rewritten once, by [`Store::vacuum`].
 
 use std::path::Path;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteAutoVacuum;
+use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
 use crate::config::StoreConfig;
-use crate::store::Store;
-use crate::store::StoreError;
 use crate::store::dialect;
 use crate::store::lock::Lock;
 use crate::store::maintenance::Maintenance;
 use crate::store::sqlite;
+use crate::store::{Store, StoreError};
 
 /// Free pages that are kept for later writes: the minimum, and the divisor of the page count.
 const KEPT_MIN: i64 = 1_024;

@@ -5,21 +5,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::ConnectOptions;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteAutoVacuum;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::sqlite::SqliteJournalMode;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::sqlite::SqliteSynchronous;
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -36,14 +29,8 @@ use crate::store::readers::ReadPool;
 use crate::store::recent::RecentMessages;
 use crate::store::search::Purges;
 use crate::store::wal::Wal;
-use crate::store::write::Committed;
-use crate::store::write::FlowKey;
-use crate::store::write::IdempotencyKey;
-use crate::store::write::Outcome;
-use crate::store::write::Write;
-use crate::store::writer::Queue;
-use crate::store::writer::Work;
-use crate::store::writer::Writer;
+use crate::store::write::{Committed, FlowKey, IdempotencyKey, Outcome, Write};
+use crate::store::writer::{Queue, Work, Writer};
 
 /// Timeout of a statement on a locked file, and of waiting for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,17 +7,14 @@
 //! between two writes.
 
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::oneshot;
 
 use crate::config::StoreConfig;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Timeout of the writer for readers of the log that are not clients.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -1,20 +1,13 @@
 //! The input and output of the writer.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema;
+use crate::model::{Collection, Event, Field, Key, Row, Value};
 use crate::query::Filter;
 
 /// Memory of a queued write besides its contents, in bytes.

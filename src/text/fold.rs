@@ -9,11 +9,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use icu_casemap::CaseMapper;
-use icu_casemap::CaseMapperBorrowed;
-use icu_normalizer::ComposingNormalizerBorrowed;
-use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 const CASES: CaseMapperBorrowed<'static> = CaseMapper::new();
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
@@ -99,8 +97,7 @@ fn fold_in_full(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use icu_normalizer::properties::CanonicalDecompositionBorrowed;
-    use icu_normalizer::properties::Decomposed;
+    use icu_normalizer::properties::{CanonicalDecompositionBorrowed, Decomposed};
 
     use super::*;
 

@@ -1,9 +1,7 @@
 //! Visibility of text and characters.
 
-use icu_properties::CodePointMapData;
-use icu_properties::CodePointSetData;
-use icu_properties::props::DefaultIgnorableCodePoint;
-use icu_properties::props::GeneralCategory;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// Its category is symbol, but it is displayed as a blank.
 const BRAILLE_BLANK: char = '\u{2800}';

@@ -3,14 +3,12 @@
 //! Defines where a token may be sent and which one counts. The domain verifies tokens.
 
 use poem::Request;
-use poem::http::HeaderMap;
-use poem::http::Method;
 use poem::http::header;
+use poem::http::{HeaderMap, Method};
 
 use crate::config::TrustProxy;
 use crate::domain::Error;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Identity;
+use crate::domain::auth::{ClientInfo, Identity};
 use crate::transport::Context;
 use crate::transport::address;
 use crate::transport::cookies;

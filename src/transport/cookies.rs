@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use poem::http::HeaderMap;
-use poem::http::HeaderValue;
 use poem::http::header;
+use poem::http::{HeaderMap, HeaderValue};
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
-use crate::config::CookieConfig;
-use crate::config::SameSite;
+use crate::config::{CookieConfig, SameSite};
 
 /// Date format of headers, such as `Sat, 28 Nov 2026 23:16:48 GMT`.
 const HEADER_DATE: &[BorrowedFormatItem<'static>] = format_description!(

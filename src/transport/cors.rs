@@ -5,17 +5,11 @@
 //! withhold them from the page. The middleware of poem does not fit: it rejects every request with
 //! an `Origin` that is not on its list, including those from the pages of this service.
 
-use poem::Request;
-use poem::Response;
-use poem::http::HeaderMap;
-use poem::http::HeaderName;
-use poem::http::HeaderValue;
-use poem::http::Method;
-use poem::http::StatusCode;
 use poem::http::header;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use poem::{Request, Response};
 
-use crate::config::CorsConfig;
-use crate::config::Origins;
+use crate::config::{CorsConfig, Origins};
 
 /// The CORS settings as header values.
 pub struct Cors {

@@ -6,12 +6,10 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use poem::Endpoint;
-use poem::RouteMethod;
 use poem::get;
+use poem::{Endpoint, RouteMethod};
 use quick_cache::sync::Cache;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::domain::permissions::Rights;
 use crate::transport::asyncapi;

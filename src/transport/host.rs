@@ -3,10 +3,9 @@
 use std::net::Ipv6Addr;
 
 use poem::Request;
-use poem::http::HeaderValue;
-use poem::http::Version;
 use poem::http::header;
 use poem::http::uri::Authority;
+use poem::http::{HeaderValue, Version};
 
 /// Returns whether a request has exactly the one valid `Host` header that its version requires.
 #[must_use]

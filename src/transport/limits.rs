@@ -8,16 +8,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
 use poem::http::Method;
+use poem::{Endpoint, Request, Response};
 
 use crate::clock::Clock;
 use crate::config::LimitsConfig;
-use crate::domain::Error;
-use crate::domain::Exceeded;
 use crate::domain::token_bucket::TokenBuckets;
+use crate::domain::{Error, Exceeded};
 use crate::model::network;
 use crate::transport::Context;
 use crate::transport::address;

@@ -5,17 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
-use poem::error::MethodNotAllowedError;
-use poem::error::NotFoundError;
-use poem::error::ParsePathError;
-use poem::error::StaticFileError;
-use poem::http::HeaderMap;
-use poem::http::HeaderName;
-use poem::http::HeaderValue;
+use poem::error::{MethodNotAllowedError, NotFoundError, ParsePathError, StaticFileError};
 use poem::http::header;
+use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use poem::{Endpoint, Request, Response};
 use tracing::Instrument;
 
 use crate::config::HstsConfig;

@@ -59,12 +59,9 @@ pub mod ws;
 
 use std::sync::Arc;
 
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
-use poem::Route;
 use poem::http::Uri;
 use poem::http::uri::PathAndQuery;
+use poem::{Endpoint, Request, Response, Route};
 use uuid::Uuid;
 
 use crate::config::Config;

@@ -6,8 +6,7 @@
 use poem::Request;
 use poem::http::header;
 
-use crate::config::CorsConfig;
-use crate::config::Origins;
+use crate::config::{CorsConfig, Origins};
 use crate::transport::host;
 
 /// The header in which browsers report the relation between a page and the service it calls.
@@ -62,8 +61,7 @@ fn without_default_port(scheme: &str, authority: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use poem::http::HeaderValue;
-    use poem::http::Uri;
+    use poem::http::{HeaderValue, Uri};
 
     use super::*;
     use crate::config::Config;

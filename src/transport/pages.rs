@@ -6,17 +6,12 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
-use poem::Route;
 use poem::error::NotFoundError;
 use poem::get;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
-use sha2::Digest;
-use sha2::Sha256;
+use poem::http::{HeaderValue, StatusCode};
+use poem::{Endpoint, Request, Response, Route};
+use sha2::{Digest, Sha256};
 
 /// Content security policy of the chat page: it loads resources of this service only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \

@@ -1,22 +1,14 @@
 //! A front end from a directory (`--public`).
 
 use std::collections::HashSet;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
-use poem::Endpoint;
-use poem::FromRequest;
-use poem::IntoResponse;
-use poem::Request;
-use poem::Response;
-use poem::Route;
 use poem::get;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
-use poem::http::Uri;
 use poem::http::header;
+use poem::http::{HeaderValue, StatusCode, Uri};
 use poem::web::StaticFileRequest;
+use poem::{Endpoint, FromRequest, IntoResponse, Request, Response, Route};
 
 use crate::transport::error;
 use crate::transport::rest;

@@ -5,20 +5,15 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use chinwag::config::Config;
-use chinwag::config::WebSocketAuth;
+use chinwag::config::{Config, WebSocketAuth};
 use futures_util::FutureExt;
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Permission;
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::masked;
+use crate::support::{Permission, RawSocket, Socket, TestServer, User};
 
 const COMMITTED: &str = include_str!("../../openapi/asyncapi.json");
 

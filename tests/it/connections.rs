@@ -4,16 +4,13 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::masked;
 use crate::support::soon;
+use crate::support::{RawSocket, Socket, TestServer};
 
 /// Longer than any delay in these tests, shorter than the timeouts under test.
 const SHORT: Duration = Duration::from_secs(2);

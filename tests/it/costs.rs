@@ -7,13 +7,10 @@ use chinwag::config::StoreConfig;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::soon;
+use crate::support::{Socket, TestServer, User};
 
 const MINUTE: Duration = Duration::from_mins(1);
 

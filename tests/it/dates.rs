@@ -6,11 +6,8 @@ use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::soon;
+use crate::support::{Permission, Socket, TestServer, User};
 
 const HOUR: Duration = Duration::from_hours(1);
 const NOON: &str = "2026-01-31T12:00:00.000Z";

@@ -1,7 +1,6 @@
 //! Duplicate crate versions: each is on the list in `deny.toml`, with a reason.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const LOCKED: &str = include_str!("../../Cargo.lock");
 const LISTED: &str = include_str!("../../deny.toml");

@@ -5,9 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::Row;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::support::TestServer;
 use crate::support::secrets;

@@ -5,22 +5,12 @@ use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
 use chinwag::config::Config;
-use chinwag::model::Event;
-use chinwag::model::Key;
-use chinwag::model::Row;
-use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
-use chinwag::store::FlowKey;
-use chinwag::store::IdempotencyKey;
-use chinwag::store::Mutation;
-use chinwag::store::Outcome;
-use chinwag::store::Precondition;
-use chinwag::store::Retention;
-use chinwag::store::Store;
-use chinwag::store::StoreError;
-use chinwag::store::Write;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
+use chinwag::model::{Event, Key, Row, Value};
+use chinwag::store::{
+    FlowKey, IdempotencyKey, Mutation, Outcome, Precondition, Retention, Store, StoreError, Write,
+};
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

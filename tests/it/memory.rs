@@ -6,18 +6,12 @@ use std::time::Duration;
 
 use chinwag::domain::memory::VISITORS_SHARE;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::RawSocket;
-use crate::support::TestServer;
 use crate::support::masked;
 use crate::support::soon;
+use crate::support::{Answer, Client, Permission, RawSocket, TestServer};
 
 /// The memory quota of anonymous clients of one address.
 const SHARE: usize = 1 << 20;

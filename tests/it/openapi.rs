@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::TestServer;
+use crate::support::{Client, Permission, TestServer};
 
 const COMMITTED: &str = include_str!("../../openapi/openapi.json");
 

@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag::app::App;
-use chinwag::app::acceptor::Acceptor;
-use chinwag::app::acceptor::ConnectionLimits;
+use chinwag::app::acceptor::{Acceptor, ConnectionLimits};
 use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::config::Config;
 use chinwag::transport::Context;
 use chinwag::transport::middleware::OuterMiddleware;
-use poem::Endpoint;
-use poem::IntoResponse;
-use poem::Request;
-use poem::Response;
+use poem::{Endpoint, IntoResponse, Request, Response};
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 

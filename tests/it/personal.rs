@@ -6,15 +6,10 @@ use std::path::Path;
 use chinwag::domain::Error;
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::Row;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, Row, SqliteConnection};
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::soon;
+use crate::support::{Answer, Permission, TestServer, User};
 
 const TRACES: [&str; 6] = [
     "alice@example.com",

@@ -2,16 +2,13 @@
 //! no write is in progress. During concurrent creates, deletes and renames they stay in one order,
 //! without duplicates, and include the client's own writes.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Client;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Client, TestServer, User};
 
 /// Number of messages in the cache, as in `store/recent.rs`.
 const KEPT: usize = 1000;

@@ -1,20 +1,12 @@
 //! Free space in the database file: it is returned to the disk.
 
 use chinwag::clock::Timestamp;
-use chinwag::config::Config;
-use chinwag::config::StoreConfig;
-use chinwag::model::Key;
-use chinwag::model::Row;
+use chinwag::config::{Config, StoreConfig};
 use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::messages;
-use chinwag::store::Mutation;
-use chinwag::store::Precondition;
-use chinwag::store::Retention;
-use chinwag::store::Store;
-use chinwag::store::Write;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use chinwag::model::{Key, Row};
+use chinwag::store::{Mutation, Precondition, Retention, Store, Write};
+use sqlx::{Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

@@ -7,27 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag::clock::Timestamp;
-use chinwag::config::Config;
-use chinwag::config::StoreConfig;
-use chinwag::model::Event;
-use chinwag::model::Key;
-use chinwag::model::Row;
-use chinwag::model::Value;
-use chinwag::model::schema::MESSAGES;
-use chinwag::model::schema::USERS;
+use chinwag::config::{Config, StoreConfig};
+use chinwag::model::schema::{MESSAGES, USERS};
+use chinwag::model::{Event, Key, Row, Value};
 use chinwag::query::Filter;
-use chinwag::store::Committed;
-use chinwag::store::FlowKey;
-use chinwag::store::IdempotencyKey;
-use chinwag::store::Mutation;
-use chinwag::store::Outcome;
-use chinwag::store::Precondition;
-use chinwag::store::Store;
-use chinwag::store::StoreError;
-use chinwag::store::Write;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use chinwag::store::{
+    Committed, FlowKey, IdempotencyKey, Mutation, Outcome, Precondition, Store, StoreError, Write,
+};
+use sqlx::{Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

@@ -1,10 +1,8 @@
 //! Architecture rules: allowed imports, and the modules that may grant rights.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The layers, each with those that it may import. All may import `BASICS`.
 const MAY_SEE: [(&str, &[&str]); 13] = [

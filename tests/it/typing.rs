@@ -1,17 +1,13 @@
 //! Typing indicators: sent to subscribers on both sockets, and to no one else.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer, User};
 
 /// Signs in at `/websocket` and subscribes to typing indicators.
 async fn watching(server: &TestServer, user: &User) -> Socket {

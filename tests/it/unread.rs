@@ -10,8 +10,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::support::TestServer;
-use crate::support::wire::Response;
-use crate::support::wire::Wire;
+use crate::support::wire::{Response, Wire};
 
 /// The sizes of bodies: within a segment, a few segments, more than a socket buffers, more than is
 /// ever accepted.

@@ -15,14 +15,13 @@ use clap::ValueEnum;
 use url::Url;
 use uuid::Uuid;
 
-use crate::config::IssuerConfig;
-use crate::config::Secret;
 use crate::config::providers::parse::discovery;
 use crate::config::providers::parse::names;
 use crate::config::providers::parse::params;
 use crate::config::providers::parse::words;
 use crate::config::reader::Reader;
 use crate::config::suggest;
+use crate::config::{IssuerConfig, Secret};
 
 settings! {
     /// Identity providers and the token issuer.

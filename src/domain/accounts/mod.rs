@@ -14,25 +14,17 @@ use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::domain::Error;
-use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::second_factor;
 use crate::domain::auth::sessions;
 use crate::domain::committer::Committer;
-use crate::model::AccountStatus;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
+use crate::domain::{Error, Violation};
 use crate::model::id;
-use crate::model::schema::ROLES;
-use crate::model::schema::USERS;
 use crate::model::schema::roles;
 use crate::model::schema::users;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::Store;
+use crate::model::schema::{ROLES, USERS};
+use crate::model::{AccountStatus, Field, Key, Row, Value};
+use crate::store::{Mutation, Precondition, Store};
 
 /// The default role of new accounts.
 pub const MEMBER: &str = "Member";

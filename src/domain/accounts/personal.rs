@@ -2,23 +2,18 @@
 //!
 //! This covers the account itself, the rows that belong to it, and the rows that it created.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
 use crate::domain::accounts::Accounts;
-use crate::model::Key;
-use crate::model::Kind;
-use crate::model::Row;
 use crate::model::history::ACTIVITY;
 use crate::model::history::activity;
-use crate::model::schema::MAILS;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
 use crate::model::schema::authored;
 use crate::model::schema::mails;
 use crate::model::schema::sessions;
+use crate::model::schema::{MAILS, SESSIONS, USERS};
+use crate::model::{Key, Kind, Row};
 use crate::store::Mutation;
 
 /// The result of an erasure.

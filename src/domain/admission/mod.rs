@@ -17,18 +17,12 @@ pub use progress::Progress;
 
 use crate::clock::Clock;
 use crate::config::RateLimit;
-use crate::domain::Error;
-use crate::domain::Exceeded;
-use crate::domain::admission::window::ALONE;
-use crate::domain::admission::window::Load;
-use crate::domain::admission::window::Slot;
-use crate::domain::admission::window::Windows;
+use crate::domain::admission::window::{ALONE, Load, Slot, Windows};
 use crate::domain::quota::Owner;
 use crate::domain::token_bucket::TokenBuckets;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::store::Mutation;
-use crate::store::Write;
+use crate::domain::{Error, Exceeded};
+use crate::model::{Actor, Collection};
+use crate::store::{Mutation, Write};
 
 /// Maximum time that a write waits for admission.
 const PATIENCE: Duration = Duration::from_secs(2);

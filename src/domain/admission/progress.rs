@@ -3,9 +3,7 @@
 //!
 //! A blocked socket is written by a task of its own, so no event waits for it here.
 
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// In nanoseconds: the time of a delivery before any measurement, and the limits of a measurement.

@@ -212,8 +212,7 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicI64;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use futures_util::FutureExt;
     use futures_util::future::join_all;

@@ -9,18 +9,15 @@ use std::time::Duration;
 
 use jsonwebtoken::dangerous;
 use quick_cache::sync::Cache;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::domain::Error;
-use crate::domain::auth::token_signer::ISSUER;
-use crate::domain::auth::token_signer::TokenSigner;
+use crate::domain::auth::token_signer::{ISSUER, TokenSigner};
 use crate::model::Actor;
 
 /// The claims of a token.
@@ -160,9 +157,7 @@ pub fn whole_seconds(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use data_encoding::BASE64URL_NOPAD;
-    use jsonwebtoken::Algorithm;
-    use jsonwebtoken::EncodingKey;
-    use jsonwebtoken::Header;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
     use serde_json::json;
 
     use super::*;

@@ -11,9 +11,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use flume::Receiver;
-use flume::Sender;
-use flume::TrySendError;
+use flume::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 /// The niceness of these threads: with all cores busy, one gets a tenth of the time of a normal

@@ -3,20 +3,14 @@
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::auth::Auth;
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
-use crate::model::Actor;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::SessionMode;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::schema;
 use crate::model::schema::SESSIONS;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::{Actor, Key, Row, SessionMode, Value};
+use crate::query::{Filter, Test};
 use crate::store::Mutation;
 
 /// A signed-in client of an account. Its tokens are not included.

@@ -4,12 +4,10 @@
 use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::recovery_codes;
-use crate::model::Actor;
-use crate::model::Key;
-use crate::model::schema::SECOND_FACTORS;
-use crate::model::schema::USERS;
 use crate::model::schema::second_factors;
 use crate::model::schema::users;
+use crate::model::schema::{SECOND_FACTORS, USERS};
+use crate::model::{Actor, Key};
 
 /// The state of an account's second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,30 +5,22 @@
 //! looked up on every use.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::Cache;
 use serde_json::Value as Json;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config::IssuerConfig;
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::Credential;
-use crate::domain::auth::Identity;
 use crate::domain::auth::providers;
 use crate::domain::auth::sign_in::is_active;
+use crate::domain::auth::{Auth, Credential, Identity};
 use crate::model::Row;
 use crate::model::schema::users;
-use crate::providers::KeySet;
-use crate::providers::Network;
-use crate::providers::Profile;
-use crate::providers::TokenError;
+use crate::providers::{KeySet, Network, Profile, TokenError};
 
 /// Maximum number of cached tokens with verified signatures.
 const KNOWN_MAX: usize = 10_000;

@@ -38,8 +38,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::config::AuthConfig;
 use crate::domain::Error;
 use crate::domain::auth::access_token::AccessTokens;

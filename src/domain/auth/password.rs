@@ -11,16 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use argon2::Algorithm;
-use argon2::Argon2;
-use argon2::Params;
-use argon2::PasswordHasher;
-use argon2::PasswordVerifier;
-use argon2::Version;
-use argon2::password_hash::phc::Output;
-use argon2::password_hash::phc::ParamsString;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::phc::Salt;
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 use tokio::time;
 

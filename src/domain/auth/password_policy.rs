@@ -4,15 +4,13 @@
 //! `Passwords::hash_new` applies the rules. Existing passwords are never checked.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
 use crate::config::Pattern;
-use crate::domain::Error;
-use crate::domain::Violation;
 use crate::domain::settings::Settings;
+use crate::domain::{Error, Violation};
 use crate::model::schema::settings as columns;
 use crate::text::has_visible_text;
 

@@ -10,22 +10,17 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::Credential;
-use crate::domain::auth::Identity;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::rotation;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::sign_in::is_active;
 use crate::domain::auth::static_token;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::SessionMode;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
+use crate::domain::auth::{Auth, Credential, Identity};
 use crate::model::schema::sessions;
 use crate::model::schema::users;
+use crate::model::schema::{SESSIONS, USERS};
+use crate::model::{Key, Row, SessionMode};
 
 /// Maximum length of a token in bytes: several times that of any token issued here.
 const TOKEN_BYTES_MAX: usize = 4096;

@@ -2,10 +2,8 @@
 //!
 //! Codes are random and too long to guess, so a plain digest is safe to store. Each is valid once.
 
-use data_encoding::BASE32_NOPAD;
-use data_encoding::HEXLOWER;
-use sha2::Digest;
-use sha2::Sha256;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Number of codes in a set.

@@ -10,27 +10,20 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Identity;
-use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::refresh_token::Claimed;
 use crate::domain::auth::rotation;
-use crate::domain::auth::rotation::Rotation;
-use crate::domain::auth::rotation::Verdict;
+use crate::domain::auth::rotation::{Rotation, Verdict};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::sign_in::is_active;
 use crate::domain::auth::throttle;
 use crate::domain::auth::throttle::ThrottledAction;
-use crate::model::Key;
-use crate::model::SessionMode;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
+use crate::domain::auth::{Auth, ClientInfo, Identity, SignIn};
 use crate::model::schema::users;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::model::schema::{SESSIONS, USERS};
+use crate::model::{Key, SessionMode};
+use crate::store::{Mutation, Precondition};
 
 /// Maximum age of the stored `last_access` of an account in use.
 const NOTE_PERIOD: Duration = Duration::from_mins(1);

@@ -72,13 +72,8 @@ mod tests {
 
     #[test]
     fn verdicts_depend_on_generation_grace_period_and_mode() {
-        use SessionMode::Cookie;
-        use SessionMode::Json;
-        use SessionMode::Session;
-        use Verdict::Again;
-        use Verdict::End;
-        use Verdict::Refuse;
-        use Verdict::Rotate;
+        use SessionMode::{Cookie, Json, Session};
+        use Verdict::{Again, End, Refuse, Rotate};
 
         for (shown, age, mode, verdict) in [
             (5, EARLY, Json, Rotate),

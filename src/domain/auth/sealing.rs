@@ -4,10 +4,8 @@
 //! A value is `sealed:` followed by nonce, ciphertext and tag in base64url. A value without this
 //! prefix is used as it is: rows imported from Directus hold their secret in plain text.
 
-use chacha20poly1305::ChaCha20Poly1305;
-use chacha20poly1305::KeyInit;
-use chacha20poly1305::aead::Aead;
-use chacha20poly1305::aead::Payload;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
 use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 

@@ -10,24 +10,15 @@ use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::recovery_codes;
 use crate::domain::auth::throttle;
-use crate::domain::auth::throttle::Attempt;
-use crate::domain::auth::throttle::ThrottledAction;
+use crate::domain::auth::throttle::{Attempt, ThrottledAction};
 use crate::domain::auth::totp;
 use crate::domain::auth::totp::Secret;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
-use crate::model::schema::SECOND_FACTORS;
-use crate::model::schema::USERS;
 use crate::model::schema::second_factors;
 use crate::model::schema::users;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::model::schema::{SECOND_FACTORS, USERS};
+use crate::model::{Action, Actor, Field, Key, Row, Value};
+use crate::query::{Filter, Test};
+use crate::store::{Mutation, Precondition};
 
 /// A new secret for an authenticator app. Not stored yet.
 #[derive(Debug)]

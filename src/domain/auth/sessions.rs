@@ -4,8 +4,7 @@
 //! (`refresh`). `items` ends the sessions of an account when its email address, password or status
 //! changes.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,22 +13,14 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::auth::ClientInfo;
 use crate::domain::auth::refresh_token;
-use crate::model::Column;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::SessionMode;
-use crate::model::Value;
 use crate::model::column::Cell;
 use crate::model::id;
 use crate::model::network;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::sessions as columns;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::StoreError;
+use crate::model::{Column, Field, Key, Row, SessionMode, Value};
+use crate::query::{Filter, Test};
+use crate::store::{Mutation, Precondition, StoreError};
 
 /// The generation of a session's first token.
 const FIRST: i64 = 1;

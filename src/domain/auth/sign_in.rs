@@ -12,31 +12,20 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Credential;
-use crate::domain::auth::Identity;
-use crate::domain::auth::Login;
-use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::sessions;
-use crate::domain::auth::sessions::Lifetime;
-use crate::domain::auth::sessions::Session;
+use crate::domain::auth::sessions::{Lifetime, Session};
 use crate::domain::auth::throttle;
 use crate::domain::auth::throttle::ThrottledAction;
-use crate::model::AccountStatus;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::SessionMode;
+use crate::domain::auth::{Auth, ClientInfo, Credential, Identity, Login, SignIn};
 use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::id;
 use crate::model::schema::USERS;
 use crate::model::schema::users;
+use crate::model::{AccountStatus, Key, Row, SessionMode};
 use crate::query::Filter;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::Write;
+use crate::store::{Mutation, Precondition, Write};
 
 impl Auth {
     /// Signs in with an email address, a password and, if the account has one, a second factor, and

@@ -3,8 +3,7 @@
 //! They are random and too long to guess, so a plain hash is safe to store.
 
 use data_encoding::HEXLOWER;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// Returns the stored form of a static token: its SHA-256 in hexadecimal.
 #[must_use]

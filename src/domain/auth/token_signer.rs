@@ -3,11 +3,7 @@
 //! The algorithm is always HS256; a token's header cannot select another one. Times are left to the
 //! callers, since the library reads the system clock instead of the service's.
 
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
-use jsonwebtoken::Validation;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

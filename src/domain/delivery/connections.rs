@@ -12,9 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::delivery::byte_budget::ByteBudget;
-use crate::domain::delivery::outbox::Closing;
-use crate::domain::delivery::outbox::Outbox;
-use crate::domain::delivery::outbox::Unsent;
+use crate::domain::delivery::outbox::{Closing, Outbox, Unsent};
 
 /// The time that delivery pauses while the limit is exceeded and no socket is known to be blocked:
 /// the writers may only be late.

@@ -8,6 +8,4 @@ pub mod outbox;
 
 pub use byte_budget::ByteBudget;
 pub(in crate::domain) use connections::Connections;
-pub use outbox::Batch;
-pub use outbox::Closing;
-pub use outbox::Outbox;
+pub use outbox::{Batch, Closing, Outbox};

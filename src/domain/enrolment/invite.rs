@@ -9,18 +9,12 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::urls;
-use crate::domain::items::Update;
-use crate::domain::items::Which;
+use crate::domain::items::{Update, Which};
 use crate::domain::mails::Mails;
-use crate::model::AccountStatus;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Key;
-use crate::model::MailKind;
 use crate::model::schema::USERS;
 use crate::model::schema::users;
-use crate::store::Mutation;
-use crate::store::Write;
+use crate::model::{AccountStatus, Action, Actor, Key, MailKind};
+use crate::store::{Mutation, Write};
 use crate::text::fold;
 
 /// Maximum number of addresses in one request.

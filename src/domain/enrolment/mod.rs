@@ -23,29 +23,21 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::LinksConfig;
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::sessions;
-use crate::domain::auth::throttle::Throttle;
-use crate::domain::auth::throttle::ThrottledAction;
+use crate::domain::auth::throttle::{Throttle, ThrottledAction};
 use crate::domain::committer::Committer;
 use crate::domain::items::Items;
 use crate::domain::mails::Mails;
 use crate::domain::mails::action_token::ActionToken;
 use crate::domain::settings::Settings;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::MailKind;
-use crate::model::Row;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::schema::USERS;
 use crate::model::schema::users;
+use crate::model::{Field, Key, MailKind, Row, Value};
 use crate::query::Filter;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::Store;
+use crate::store::{Mutation, Precondition, Store};
 
 /// Creates accounts and sets passwords after proof of access to an email address.
 pub struct Enrolment {

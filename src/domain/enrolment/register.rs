@@ -10,9 +10,6 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::Violation;
 use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
@@ -20,21 +17,13 @@ use crate::domain::enrolment::urls;
 use crate::domain::items;
 use crate::domain::mails::Mails;
 use crate::domain::settings::InForce;
-use crate::model::AccountStatus;
-use crate::model::Actor;
-use crate::model::Field;
-use crate::model::MailKind;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden, Violation};
 use crate::model::id;
 use crate::model::schema::USERS;
 use crate::model::schema::users;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::model::{AccountStatus, Actor, Field, MailKind, Record, Row, Value};
+use crate::query::{Environment, Filter, Limits};
+use crate::store::{Mutation, Precondition};
 use crate::text::fold;
 
 /// A registration request. Must never be logged.

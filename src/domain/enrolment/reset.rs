@@ -11,12 +11,11 @@ use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
 use crate::domain::mails::Mails;
-use crate::model::Key;
-use crate::model::MailKind;
 use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::id;
 use crate::model::schema::USERS;
 use crate::model::schema::users;
+use crate::model::{Key, MailKind};
 use crate::store::Mutation;
 
 /// Validity of a link.

@@ -1,8 +1,7 @@
 //! The caller's access to one item or to a singleton: `/permissions/me/…`.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
 use crate::domain::items::Items;
@@ -10,17 +9,11 @@ use crate::domain::items::accounts;
 use crate::domain::items::keys;
 use crate::domain::items::read::keyed;
 use crate::domain::permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Key;
-use crate::model::collection::CollectionKind;
-use crate::model::collection::Exposure;
+use crate::model::collection::{CollectionKind, Exposure};
 use crate::model::schema;
+use crate::model::{Action, Actor, Collection, Key};
 use crate::query::Scope;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::Select;
+use crate::store::{Mutation, Precondition, Select};
 
 impl Items {
     /// Returns whether the caller may update, delete and share the item with this key or, without a

@@ -2,25 +2,17 @@
 
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::permissions::Permissions;
 use crate::domain::row_cache::RowCache;
-use crate::model::Actor;
-use crate::model::Field;
-use crate::model::IntoValue;
-use crate::model::Row;
-use crate::model::SessionMode;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::account::DEFAULT_PROVIDER;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
 use crate::model::schema::access;
 use crate::model::schema::sessions;
 use crate::model::schema::settings;
 use crate::model::schema::users;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::schema::{SESSIONS, USERS};
+use crate::model::{Actor, Field, IntoValue, Row, SessionMode, Value};
+use crate::query::{Filter, Test};
 use crate::store::Mutation;
 
 /// The fields whose change ends the sessions of an account.

@@ -9,12 +9,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::actor::Profile;
+use crate::model::{Action, Actor, Record, Row, Value};
 use crate::text::json::any_text;
 
 /// Returns whether a query uses fields of the caller as variables.

@@ -4,33 +4,22 @@
 //! Each item is checked as if a separate request changed it: permissions, presets, rules. `nested`
 //! parses the items behind relations.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::items::Items;
 use crate::domain::items::ignored::Ignored;
 use crate::domain::items::nested::Lists;
 use crate::domain::items::payload::permitted;
 use crate::domain::items::unchanged;
 use crate::domain::items::unchanged::Current;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::collection::Exposure;
-use crate::model::collection::Special;
+use crate::domain::{Error, Forbidden};
+use crate::model::collection::{Exposure, Special};
+use crate::model::{Action, Actor, Collection, Field, Key, Row};
 use crate::query::Scope;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::store::{Mutation, Precondition};
 
 /// The changes of one request so far.
 pub(super) struct Draft<'a> {

@@ -2,13 +2,10 @@
 
 use data_encoding::HEXLOWER;
 use serde_json::Value as Json;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::domain::Error;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Kind;
+use crate::model::{Actor, Collection, Kind};
 use crate::store::IdempotencyKey;
 
 /// The maximum length of a key in bytes.
@@ -105,9 +102,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::ROLES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, ROLES, USERS};
 
     fn of(payload: &Json) -> String {
         digest(&MESSAGES, payload)

@@ -4,8 +4,7 @@
 use serde_json::json;
 
 use crate::domain::Violation;
-use crate::model::Collection;
-use crate::model::Field;
+use crate::model::{Collection, Field};
 
 /// The maximum number of recorded names per request, and their maximum length in characters.
 const NAMES_MAX: usize = 20;
@@ -70,8 +69,7 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::PERMISSIONS;
+    use crate::model::schema::{MESSAGES, PERMISSIONS};
 
     fn reasons(collection: &'static Collection, fields: &[&str], unknown: &[&str]) -> Vec<String> {
         let fields: Vec<&Field> =

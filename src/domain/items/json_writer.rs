@@ -6,9 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Value;
+use crate::model::{Field, Kind, Value};
 use crate::store::AggregateValue;
 
 /// The mask of a secret that is set.

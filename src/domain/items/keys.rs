@@ -5,10 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::model::Collection;
-use crate::model::Key;
+use crate::domain::{Error, Forbidden};
+use crate::model::{Collection, Key};
 use crate::text::number::whole;
 
 /// Returns the key, or `None` if it is invalid for this collection.
@@ -67,8 +65,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
 
     #[test]
     fn integer_keys_are_parsed_from_numbers_and_numeric_text() {

@@ -48,12 +48,10 @@ use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
 use crate::domain::quota::Quota;
 use crate::domain::row_cache::RowCache;
-use crate::model::Collection;
-use crate::model::Key;
 use crate::model::collection::Exposure;
 use crate::model::schema;
-use crate::query::Export;
-use crate::query::Limits;
+use crate::model::{Collection, Key};
+use crate::query::{Export, Limits};
 use crate::store::Store;
 
 /// Reads and changes items on behalf of an actor.

@@ -5,24 +5,15 @@
 
 use std::collections::HashSet;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::items::draft::Draft;
 use crate::domain::items::keys;
 use crate::domain::items::unchanged::ReadAccess;
-use crate::model::Action;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Kind;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::collection::Deselect;
-use crate::query::Filter;
-use crate::query::Select;
-use crate::query::Test;
+use crate::model::{Action, Collection, Field, Key, Kind, Value};
+use crate::query::{Filter, Select, Test};
 
 /// The lists of a payload for one to-many relation of an item. Several fields can share a relation.
 pub(super) struct Lists {

@@ -4,11 +4,8 @@
 //! Authors and dates, which the server sets, are dropped if a client sends them. Fields that the
 //! caller may not write are refused by name.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Violation;
 use crate::domain::auth::static_token;
 use crate::domain::items::Items;
 use crate::domain::items::ignored;
@@ -16,20 +13,14 @@ use crate::domain::items::json_writer::MASK;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
 use crate::domain::items::typed;
-use crate::domain::items::validation::Trials;
-use crate::domain::items::validation::Validation;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Row;
-use crate::model::Value;
+use crate::domain::items::validation::{Trials, Validation};
+use crate::domain::{Error, Violation};
 use crate::model::collection::Special;
 use crate::model::id;
 use crate::model::schema;
-use crate::query::Environment;
-use crate::query::Scope;
+use crate::model::{Actor, Collection, Field, Kind, Row, Value};
 use crate::query::environment::Variable;
+use crate::query::{Environment, Scope};
 use crate::text::has_visible_text;
 
 /// The greatest key that a client can write without losing digits: many clients treat JSON numbers
@@ -300,9 +291,7 @@ mod tests {
     use super::*;
     use crate::domain::Forbidden;
     use crate::model::schema::MESSAGES;
-    use crate::query::Filter;
-    use crate::query::Rule;
-    use crate::query::RuleFields;
+    use crate::query::{Filter, Rule, RuleFields};
 
     fn scope(fields: RuleFields) -> Scope {
         let filter = Filter::everything();

@@ -5,14 +5,8 @@ use crate::domain::Error;
 use crate::domain::items::project::Projection;
 use crate::domain::items::query_authorizer::QueryAuthorizer;
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::query::Aggregation;
-use crate::query::Filter;
-use crate::query::Query;
-use crate::query::Rule;
-use crate::query::Scope;
-use crate::query::Select;
+use crate::model::{Action, Actor};
+use crate::query::{Aggregation, Filter, Query, Rule, Scope, Select};
 
 /// An authorized query for items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -6,20 +6,8 @@ use crate::domain::Error;
 use crate::domain::items::query_authorizer::QueryAuthorizer;
 use crate::domain::items::revision_access::RevisionAccess;
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Record;
-use crate::query::Expansion;
-use crate::query::Fields;
-use crate::query::Filter;
-use crate::query::Name;
-use crate::query::Relations;
-use crate::query::Scope;
-use crate::query::Select;
-use crate::query::Selection;
-use crate::query::Term;
+use crate::model::{Action, Actor, Collection, Field, Record};
+use crate::query::{Expansion, Fields, Filter, Name, Relations, Scope, Select, Selection, Term};
 
 /// The requested fields that a reader may see, and the scope that decides on which items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

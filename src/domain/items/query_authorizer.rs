@@ -5,14 +5,8 @@
 
 use crate::domain::Error;
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Field;
-use crate::query::Filter;
-use crate::query::Scope;
-use crate::query::Select;
-use crate::query::Sort;
-use crate::query::Test;
+use crate::model::{Action, Actor, Field};
+use crate::query::{Filter, Scope, Select, Sort, Test};
 
 /// Checks the parts of a query about the items of one level, and records the fields that they use.
 pub(super) struct QueryAuthorizer<'a> {

@@ -4,14 +4,6 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::items::Answer;
-use crate::domain::items::Counts;
-use crate::domain::items::Items;
-use crate::domain::items::JsonText;
-use crate::domain::items::Table;
-use crate::domain::items::Which;
 use crate::domain::items::caller_profile;
 use crate::domain::items::json_writer::list_too_long;
 use crate::domain::items::json_writer::too_long;
@@ -19,28 +11,14 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::plan::authorize;
 use crate::domain::items::render;
+use crate::domain::items::{Answer, Counts, Items, JsonText, Table, Which};
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Key;
-use crate::model::Place;
-use crate::model::Record;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::collection::CollectionKind;
-use crate::query::Aggregation;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Meta;
-use crate::query::Query;
-use crate::query::Relations;
-use crate::query::Scope;
-use crate::query::Select;
-use crate::query::Test;
-use crate::store::Grow;
-use crate::store::RowBudget;
-use crate::store::StoreError;
+use crate::model::{Action, Actor, Collection, Key, Place, Record, Value};
+use crate::query::{Aggregation, Environment, Filter, Meta, Query, Relations, Scope, Select, Test};
+use crate::store::{Grow, RowBudget, StoreError};
 
 /// The limit on the size of the rows read for an answer, as a multiple of the limit on the answer:
 /// not all of their text is shown.

@@ -8,15 +8,8 @@ use std::sync::Arc;
 
 use crate::domain::Error;
 use crate::domain::items::Items;
-use crate::domain::items::project::Column;
-use crate::domain::items::project::List;
-use crate::domain::items::project::Projection;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Record;
-use crate::model::Related;
-use crate::model::Row;
+use crate::domain::items::project::{Column, List, Projection};
+use crate::model::{Collection, Field, Key, Record, Related, Row};
 use crate::query::Relations;
 
 /// The maximum number of items that a query or a rule may read through one relation, for all its

@@ -2,14 +2,10 @@
 //! since a tree of values for each item would cost more than the rest of the request.
 
 use crate::domain::Error;
-use crate::domain::items::json_writer::JsonText;
-use crate::domain::items::json_writer::JsonWriter;
-use crate::domain::items::project::Column;
-use crate::domain::items::project::Projection;
-use crate::model::Record;
-use crate::model::Value;
-use crate::query::Aggregation;
-use crate::query::Term;
+use crate::domain::items::json_writer::{JsonText, JsonWriter};
+use crate::domain::items::project::{Column, Projection};
+use crate::model::{Record, Value};
+use crate::query::{Aggregation, Term};
 use crate::store::AggregateValue;
 
 impl Projection {
@@ -247,8 +243,7 @@ fn layout(totals: &Aggregation) -> Vec<(String, Layout)> {
 mod tests {
     use super::*;
     use crate::model::schema::MESSAGES;
-    use crate::query::Operation;
-    use crate::query::Total;
+    use crate::query::{Operation, Total};
 
     fn total(operation: Operation, field: Option<&str>) -> Total {
         Total { operation, of: field.map(|name| Term::from(MESSAGES.field(name).unwrap())) }

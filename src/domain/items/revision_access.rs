@@ -13,14 +13,10 @@ use crate::domain::Error;
 use crate::domain::items::Items;
 use crate::domain::items::typed;
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Key;
-use crate::model::Record;
-use crate::model::Row;
 use crate::model::history::REVISIONS;
 use crate::model::history::revisions;
 use crate::model::schema::MESSAGES;
+use crate::model::{Action, Actor, Key, Record, Row};
 use crate::query::Scope;
 
 /// A reader's access to earlier versions of items.

@@ -1,33 +1,19 @@
 //! Rules for payloads: those of permissions (`validation`), and those of collections.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::config::Pattern;
-use crate::domain::Error;
-use crate::domain::Violation;
-use crate::domain::items::validation::Trials;
-use crate::domain::items::validation::Validation;
+use crate::domain::items::validation::{Trials, Validation};
 use crate::domain::permissions::Networks;
-use crate::model::AccountStatus;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Column;
-use crate::model::Field;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
+use crate::domain::{Error, Violation};
 use crate::model::schema;
 use crate::model::schema::permissions;
 use crate::model::schema::policies;
 use crate::model::schema::settings;
 use crate::model::schema::users;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
-use crate::query::Test;
+use crate::model::{AccountStatus, Action, Actor, Collection, Column, Field, Record, Row, Value};
+use crate::query::{Environment, Filter, Limits, Test};
 use crate::text::is_visible;
 
 /// The values of the default appearance.

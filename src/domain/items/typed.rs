@@ -6,14 +6,10 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::items::keys;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Value;
+use crate::domain::{Error, Forbidden};
 use crate::model::collection::Document;
+use crate::model::{Collection, Field, Kind, Value};
 use crate::query::date;
 use crate::text::names;
 use crate::text::number::whole;
@@ -114,14 +110,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::schema::ACCESS;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::PERMISSIONS;
-    use crate::model::schema::USERS;
     use crate::model::schema::access;
     use crate::model::schema::messages;
     use crate::model::schema::permissions;
     use crate::model::schema::users;
+    use crate::model::schema::{ACCESS, MESSAGES, PERMISSIONS, USERS};
 
     #[test]
     fn any_json_value_converts_to_text() {

@@ -5,26 +5,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
 use crate::domain::items::Items;
 use crate::domain::items::json_writer::MASK;
 use crate::domain::items::payload::Values;
 use crate::domain::items::payload::not_null;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Kind;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::account::DEFAULT_PROVIDER;
 use crate::model::collection::Special;
 use crate::model::schema::users;
+use crate::model::{Action, Actor, Collection, Field, Key, Kind, Record, Row, Value};
 use crate::query::Scope;
 
 /// The current items, and the caller's read access to them.

@@ -3,18 +3,14 @@
 //! A rule is a filter with two more operators. They are about the payload, so queries lack them:
 //! `_submitted` (the field is sent) and `_regex` (the text matches a regular expression).
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Violation;
 use crate::domain::items::patterns;
 use crate::domain::items::patterns::Patterns;
 use crate::domain::items::rules::collect;
+use crate::domain::{Error, Violation};
 use crate::model::Row;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
+use crate::query::{Environment, Filter, Limits};
 
 /// The maximum nesting depth of a rule, as of a filter.
 const NESTING_MAX: usize = 32;
@@ -183,10 +179,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::model::Actor;
-    use crate::model::Value;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
+    use crate::model::{Actor, Value};
 
     fn check(rule: &Json, payload: &Json) -> Result<Vec<(String, &'static str)>, Error> {
         let payload = payload.as_object().expect("the test passes an object");

@@ -2,15 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::items::Items;
-use crate::domain::items::Update;
-use crate::domain::items::Which;
-use crate::domain::items::Written;
 use crate::domain::items::accounts;
 use crate::domain::items::draft::Draft;
 use crate::domain::items::idempotency;
@@ -18,19 +11,13 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::roles;
 use crate::domain::items::written;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::Key;
-use crate::model::collection::CollectionKind;
-use crate::model::collection::Exposure;
+use crate::domain::items::{Items, Update, Which, Written};
+use crate::domain::{Error, Forbidden};
+use crate::model::collection::{CollectionKind, Exposure};
 use crate::model::event::key_as_written;
+use crate::model::{Action, Actor, Collection, Event, Key};
 use crate::query::Scope;
-use crate::store::Mutation;
-use crate::store::Outcome;
-use crate::store::Precondition;
-use crate::store::Write;
+use crate::store::{Mutation, Outcome, Precondition, Write};
 
 /// The changes that create items.
 #[derive(Debug, Default)]

@@ -5,28 +5,16 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::items::Answer;
-use crate::domain::items::Items;
-use crate::domain::items::Written;
 use crate::domain::items::project::Projection;
 use crate::domain::items::read::ROWS_SHARE;
 use crate::domain::items::read::keyed;
 use crate::domain::items::read::shorter;
+use crate::domain::items::{Answer, Items, Written};
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
-use crate::model::Record;
-use crate::model::Row;
-use crate::query::Query;
-use crate::query::Relations;
-use crate::query::Select;
+use crate::domain::{Error, Forbidden};
+use crate::model::{Action, Actor, Collection, Event, EventAction, Key, Record, Row};
+use crate::query::{Query, Relations, Select};
 
 /// Returns the items at these indexes among those that the events create in a collection, in their state
 /// after all of the events.

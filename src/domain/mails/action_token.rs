@@ -6,8 +6,7 @@
 //! changes, the token is invalid. The server does not store tokens.
 
 use data_encoding::BASE64URL_NOPAD;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use url::Url;
 use url::form_urlencoded;
@@ -15,14 +14,11 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::Secret;
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::auth::mac::MacKey;
-use crate::domain::auth::token_signer::ISSUER;
-use crate::domain::auth::token_signer::TokenSigner;
-use crate::model::MailKind;
-use crate::model::Row;
+use crate::domain::auth::token_signer::{ISSUER, TokenSigner};
+use crate::domain::{Error, Forbidden};
 use crate::model::schema::users;
+use crate::model::{MailKind, Row};
 
 /// The maximum length of a token: several times the length of an issued one.
 const TOKEN_BYTES_MAX: usize = 2048;
@@ -163,9 +159,7 @@ fn without_token(parameters: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use jsonwebtoken::Algorithm;
-    use jsonwebtoken::EncodingKey;
-    use jsonwebtoken::Header;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
     use super::*;
     use crate::model::schema::USERS;

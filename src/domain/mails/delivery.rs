@@ -13,28 +13,18 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::Error;
-use crate::domain::mails::COUNTED;
-use crate::domain::mails::Mails;
 use crate::domain::mails::action_token;
 use crate::domain::mails::template;
 use crate::domain::mails::template::Parts;
-use crate::mail::Email;
-use crate::mail::MailError;
-use crate::mail::Mailer;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::MailKind;
-use crate::model::Row;
-use crate::model::Value;
-use crate::model::schema::MAILS;
-use crate::model::schema::USERS;
+use crate::domain::mails::{COUNTED, Mails};
+use crate::mail::{Email, MailError, Mailer};
 use crate::model::schema::mails;
 use crate::model::schema::settings;
 use crate::model::schema::users;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::model::schema::{MAILS, USERS};
+use crate::model::{Field, Key, MailKind, Row, Value};
+use crate::query::{Filter, Test};
+use crate::store::{Mutation, Precondition};
 
 /// The maximum number of mails sent concurrently.
 const AT_ONCE: u64 = 8;

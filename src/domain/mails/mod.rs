@@ -14,24 +14,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::Error;
 use crate::domain::committer::Committer;
 use crate::domain::mails::action_token::ActionTokens;
 use crate::domain::settings::Settings;
 use crate::mail::Mailer;
-use crate::model::AccountStatus;
-use crate::model::Key;
-use crate::model::MailKind;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::MAILS;
 use crate::model::schema::mails;
-use crate::store::Mutation;
-use crate::store::Precondition;
-use crate::store::Store;
+use crate::model::{AccountStatus, Key, MailKind, Row, Value};
+use crate::store::{Mutation, Precondition, Store};
 
 /// The maximum number of queued mails. Requests that would add more are refused.
 const WAITING_MAX: u64 = 10_000;

@@ -10,17 +10,10 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::domain::permissions::Concern;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::schema::ACCESS;
-use crate::model::schema::POLICIES;
-use crate::model::schema::ROLES;
-use crate::model::schema::USERS;
 use crate::model::schema::access;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::schema::{ACCESS, POLICIES, ROLES, USERS};
+use crate::model::{Event, EventAction, Key, Row};
+use crate::store::{Store, StoreError};
 
 /// The maximum number of cached accounts, equal to the number of rows cached by `row_cache`.
 const ACCOUNTS_MAX: usize = 50_000;

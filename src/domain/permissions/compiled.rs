@@ -4,20 +4,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::model::Action;
-use crate::model::Collection;
-use crate::model::Row;
 use crate::model::schema;
 use crate::model::schema::permissions as columns;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
-use crate::query::Rule;
-use crate::query::RuleFields;
-use crate::query::Scope;
+use crate::model::{Action, Collection, Row};
+use crate::query::{Environment, Filter, Limits, Rule, RuleFields, Scope};
 use crate::text;
 use crate::text::json::any_text;
 

@@ -29,22 +29,12 @@ use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::permissions::accounts::AccountPolicies;
 use crate::domain::permissions::policy_snapshot::PolicySnapshot;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::Row;
-use crate::model::schema::ACCESS;
-use crate::model::schema::PERMISSIONS;
-use crate::model::schema::POLICIES;
-use crate::model::schema::ROLES;
 use crate::model::schema::access;
 use crate::model::schema::users;
-use crate::query::Environment;
-use crate::query::Limits;
-use crate::query::Scope;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::schema::{ACCESS, PERMISSIONS, POLICIES, ROLES};
+use crate::model::{Action, Actor, Collection, Event, Row};
+use crate::query::{Environment, Limits, Scope};
+use crate::store::{Store, StoreError};
 
 /// The delays before a failed read of the permissions is retried: first and maximum.
 const RETRY_FIRST: Duration = Duration::from_millis(50);

@@ -1,27 +1,19 @@
 //! The policy snapshot: all permissions in memory, except the policies of single accounts.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use crate::domain::permissions::compiled::CompiledRules;
-use crate::domain::permissions::compiled::Permission;
+use crate::domain::permissions::compiled::{CompiledRules, Permission};
 use crate::domain::permissions::networks::Networks;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Row;
 use crate::model::actor::Profile;
 use crate::model::schema;
-use crate::query::Environment;
-use crate::query::Limits;
-use crate::query::Scope;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::model::{Action, Actor, Collection, Row};
+use crate::query::{Environment, Limits, Scope};
+use crate::store::{Store, StoreError};
 
 /// The maximum number of roles in a lineage. Ancestors beyond it grant nothing.
 const ANCESTORS_MAX: usize = 32;

@@ -1,12 +1,9 @@
 //! The permissions of a caller regardless of items: actions, collections and fields.
 
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
 use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
+use crate::model::{Action, Actor, Collection, Field};
 
 /// The actions, collections and fields that a caller has access to. Callers with equal rights get
 /// the same description of the interface.

@@ -1,14 +1,12 @@
 //! `GET /permissions/me`: the caller's permissions, collection by collection.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
 use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
+use crate::model::{Action, Actor};
 use crate::query::Scope;
 
 /// Returns, for each collection and action, `full` or `partial` access with the fields, or `none`.

@@ -10,8 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::bus::Bus;
 use crate::domain::subscriptions::hub::Hub;
-use crate::domain::subscriptions::reorder_buffer::ReorderBuffer;
-use crate::domain::subscriptions::reorder_buffer::Step;
+use crate::domain::subscriptions::reorder_buffer::{ReorderBuffer, Step};
 use crate::model::Event;
 use crate::store::StoreError;
 

@@ -4,36 +4,28 @@
 //! takes effect on every connection it concerns, and only then are later events sent.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{RwLock, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use crate::config::TopicsConfig;
-use crate::config::WebSocketConfig;
+use crate::config::{TopicsConfig, WebSocketConfig};
 use crate::domain::auth::Auth;
 use crate::domain::committer::Committer;
-use crate::domain::delivery::ByteBudget;
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Connections;
+use crate::domain::delivery::{ByteBudget, Closing, Connections};
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
 use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::cursor::Cursors;
-use crate::domain::subscriptions::limits::Limits;
-use crate::domain::subscriptions::limits::SubscriptionQuota;
+use crate::domain::subscriptions::limits::{Limits, SubscriptionQuota};
 use crate::domain::subscriptions::recovery::Recovery;
 use crate::domain::subscriptions::topics;
 use crate::domain::subscriptions::topics::Topics;
 use crate::domain::subscriptions::typing::Typing;
 use crate::domain::subscriptions::view::ViewContext;
 use crate::domain::subscriptions::view_index::ViewIndex;
-use crate::model::Event;
-use crate::model::Place;
+use crate::model::{Event, Place};
 
 /// The number of views that an event is delivered to before the task yields.
 const AT_ONCE: usize = 64;

@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use crate::config::WebSocketConfig;
 use crate::domain::Error;
-use crate::domain::client_quota::ClientPermit;
-use crate::domain::client_quota::ClientQuota;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Permit;
-use crate::domain::quota::Quota;
-use crate::domain::quota::QuotaExceeded;
+use crate::domain::client_quota::{ClientPermit, ClientQuota};
+use crate::domain::quota::{Owner, Permit, Quota, QuotaExceeded};
 use crate::model::Actor;
 
 /// The bytes of a query that do not count towards its owner's quota: common queries never do,

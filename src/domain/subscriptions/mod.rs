@@ -30,10 +30,7 @@ mod view_task;
 
 pub use event_pump::run;
 pub use hub::Hub;
-pub use notification::FrameEncoder;
-pub use notification::Notification;
+pub use notification::{FrameEncoder, Notification};
 pub use peer::Peer;
-pub use recovery::AckPoint;
-pub use recovery::Recovery;
-pub use request::Resume;
-pub use request::Subscribe;
+pub use recovery::{AckPoint, Recovery};
+pub use request::{Resume, Subscribe};

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use crate::domain::Error;
-use crate::domain::items::Counts;
-use crate::domain::items::JsonText;
+use crate::domain::items::{Counts, JsonText};
 use crate::model::Event;
 
 /// A notification of a subscription.

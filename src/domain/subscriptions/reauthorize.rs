@@ -7,21 +7,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::domain::auth::Credential;
-use crate::domain::auth::Identity;
+use crate::domain::auth::{Credential, Identity};
 use crate::domain::permissions::Concern;
 use crate::domain::subscriptions::connection::ConnectionState;
-use crate::domain::subscriptions::hub::Change;
-use crate::domain::subscriptions::hub::Hub;
-use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::state::Leaving;
+use crate::domain::subscriptions::hub::{Change, Hub};
+use crate::domain::subscriptions::state::{Input, Leaving};
 use crate::domain::subscriptions::view_index::Charge;
-use crate::model::Actor;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
+use crate::model::schema::{SESSIONS, USERS};
+use crate::model::{Actor, Event, EventAction, Key};
 
 /// The time for which failed lookups of the identities that an event concerns are retried. Nothing
 /// is delivered meanwhile. A connection whose identity is unknown by then loses its access.

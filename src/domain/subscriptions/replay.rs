@@ -12,22 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Error;
-use crate::domain::subscriptions::connection::Frame;
-use crate::domain::subscriptions::connection::Replaying;
-use crate::domain::subscriptions::connection::Subscription;
+use crate::domain::subscriptions::connection::{Frame, Replaying, Subscription};
 use crate::domain::subscriptions::cursor::Claimed;
 use crate::domain::subscriptions::fanout::Replays;
 use crate::domain::subscriptions::hub::Hub;
 use crate::domain::subscriptions::notification::Notification;
 use crate::domain::subscriptions::request::SubscriptionRequest;
-use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::state::Missing;
+use crate::domain::subscriptions::state::{Input, Missing};
 use crate::domain::subscriptions::view::View;
-use crate::model::Event;
-use crate::model::Key;
-use crate::model::Place;
-use crate::store::Page;
-use crate::store::StoreError;
+use crate::model::{Event, Key, Place};
+use crate::store::{Page, StoreError};
 
 /// The number of events that are read at once.
 const PAGE_EVENTS: u32 = 256;

@@ -12,9 +12,7 @@ use crate::domain::subscriptions::limits::Permits;
 use crate::domain::subscriptions::notification::FrameEncoder;
 use crate::domain::subscriptions::state::Missing;
 use crate::domain::subscriptions::view::View;
-use crate::model::Collection;
-use crate::model::EventAction;
-use crate::model::Key;
+use crate::model::{Collection, EventAction, Key};
 
 /// A client's request for a subscription.
 #[derive(Debug, Clone)]

@@ -4,25 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::read::Presented;
 use crate::domain::quota::Owner;
-use crate::domain::subscriptions::connection::Frame;
-use crate::domain::subscriptions::connection::Subscription;
+use crate::domain::subscriptions::connection::{Frame, Subscription};
 use crate::domain::subscriptions::hub::Hub;
 use crate::domain::subscriptions::notification::Notification;
 use crate::domain::subscriptions::request::SubscriptionRequest;
-use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::state::Missing;
-use crate::domain::subscriptions::state::Start;
-use crate::domain::subscriptions::view::Subject;
-use crate::domain::subscriptions::view::View;
+use crate::domain::subscriptions::state::{Input, Missing, Start};
+use crate::domain::subscriptions::view::{Subject, View};
 use crate::domain::subscriptions::view_index::Charge;
 use crate::domain::subscriptions::view_task;
-use crate::model::Actor;
-use crate::model::Place;
+use crate::domain::{Error, Forbidden};
+use crate::model::{Actor, Place};
 
 impl Hub {
     /// Resolves the subject of a subscription with the permissions of an actor.

@@ -5,12 +5,9 @@
 //! an event little.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::hash::Hash;
-use std::hash::Hasher;
-use std::sync::Arc;
-use std::sync::Weak;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
@@ -19,23 +16,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
 use crate::domain::admission::Admission;
-use crate::domain::client_quota::ClientPermit;
-use crate::domain::client_quota::ClientQuota;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Quota;
+use crate::domain::client_quota::{ClientPermit, ClientQuota};
+use crate::domain::quota::{Owner, Quota};
 use crate::domain::subscriptions::connection::Subscription;
 use crate::domain::subscriptions::fanout::Fanout;
-use crate::domain::subscriptions::view::DeliveryClass;
-use crate::domain::subscriptions::view::Subject;
-use crate::domain::subscriptions::view::View;
-use crate::domain::subscriptions::view::ViewContext;
+use crate::domain::subscriptions::view::{DeliveryClass, Subject, View, ViewContext};
 use crate::domain::subscriptions::view_queue::QueuedEvents;
-use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Field;
-use crate::model::Value;
+use crate::model::{Actor, Collection, Event, EventAction, Field, Value};
 use crate::query::IndexKey;
 
 /// All views of this process.

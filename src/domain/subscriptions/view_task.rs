@@ -1,7 +1,6 @@
 //! The task of a queued view: delivers the events of its queue and, beyond them, those of the log.
 
-use std::sync::Arc;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;

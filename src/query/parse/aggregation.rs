@@ -2,20 +2,13 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Collection;
-use crate::model::Kind;
-use crate::query::Aggregation;
-use crate::query::Operation;
-use crate::query::QueryError;
-use crate::query::Term;
-use crate::query::Total;
-use crate::query::TotalsKey;
-use crate::query::TotalsSort;
+use crate::model::{Collection, Kind};
 use crate::query::parse::json::decode;
 use crate::query::parse::operator::kind_name;
 use crate::query::parse::parser;
 use crate::query::parse::parser::Parser;
 use crate::query::parse::sort::direction;
+use crate::query::{Aggregation, Operation, QueryError, Term, Total, TotalsKey, TotalsSort};
 
 impl Parser<'_> {
     /// Parses the aggregation; `None` if both parameters are absent.
@@ -156,8 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
     use crate::query::Limits;
     use crate::query::parse::parser::with_parser;
 

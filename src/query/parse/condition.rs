@@ -8,15 +8,11 @@
 use serde_json::Value as Json;
 
 use crate::model::Value;
-use crate::query::Filter;
-use crate::query::QueryError;
-use crate::query::Term;
-use crate::query::Test;
-use crate::query::parse::operand::Operand;
-use crate::query::parse::operand::OperandParser;
+use crate::query::parse::operand::{Operand, OperandParser};
 use crate::query::parse::operator;
 use crate::query::parse::operator::Operator;
 use crate::query::parse::parser::Parser;
+use crate::query::{Filter, QueryError, Term, Test};
 
 impl Parser<'_> {
     /// Parses `{"<term>": {"<operator>": <json>}}`.
@@ -76,13 +72,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::Actor;
-    use crate::model::Collection;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
-    use crate::query::Environment;
-    use crate::query::Limits;
+    use crate::model::schema::{MESSAGES, USERS};
+    use crate::model::{Actor, Collection};
     use crate::query::date;
+    use crate::query::{Environment, Limits};
 
     fn alice() -> Actor {
         Actor {

@@ -1,14 +1,11 @@
 //! Parses `alias` and `deep`: parameters that apply to each level of the fields.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::model::Collection;
-use crate::query::QueryError;
-use crate::query::Select;
-use crate::query::Term;
 use crate::query::parse::json::decode;
 use crate::query::parse::parser::Parser;
+use crate::query::{QueryError, Select, Term};
 
 /// The keys of `deep` for each relation.
 const KNOWN: [&str; 7] = ["_filter", "_sort", "_limit", "_offset", "_page", "_search", "_alias"];

@@ -4,17 +4,11 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::query::Expansion;
-use crate::query::Fields;
-use crate::query::Name;
-use crate::query::QueryError;
-use crate::query::Select;
-use crate::query::Selection;
+use crate::model::{Collection, Field};
 use crate::query::parse::deep::Deep;
 use crate::query::parse::parser;
 use crate::query::parse::parser::Parser;
+use crate::query::{Expansion, Fields, Name, QueryError, Select, Selection};
 
 impl Parser<'_> {
     /// Parses the selected fields; all if there is no parameter.
@@ -173,10 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::schema::ACCESS;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::ROLES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{ACCESS, MESSAGES, ROLES, USERS};
     use crate::query::Limits;
     use crate::query::parse::parser::with_parser;
 

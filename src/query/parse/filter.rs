@@ -1,18 +1,13 @@
 //! Parses the tree of a filter: fields, `_and`, `_or`. `relations` parses conditions behind a
 //! relation, and `condition` those on a field.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::model::Collection;
-use crate::query::Environment;
-use crate::query::Filter;
-use crate::query::Limits;
-use crate::query::QueryError;
-use crate::query::Term;
 use crate::query::parse::json;
 use crate::query::parse::json::decode;
 use crate::query::parse::parser::Parser;
+use crate::query::{Environment, Filter, Limits, QueryError, Term};
 
 /// Maximum nesting of lists and objects.
 const NESTING_MAX: usize = 32;
@@ -177,8 +172,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::Actor;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
         read_within(&Limits::default(), collection, json)

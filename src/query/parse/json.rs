@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::model::Kind;
-use crate::model::Value;
+use crate::model::{Kind, Value};
 use crate::query::QueryError;
 use crate::query::date;
 use crate::text::json::check;

@@ -2,8 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Kind;
-use crate::model::Value;
+use crate::model::{Kind, Value};
 use crate::query::QueryError;
 use crate::query::environment::Variable;
 use crate::query::parse::json::not_scalar;
@@ -102,8 +101,7 @@ impl OperandParser<'_, '_> {
 
     /// Parses two bounds; `None` if one of them is a variable without a value.
     pub fn bounds(&mut self, json: &Json) -> Result<Option<(Value, Value)>, QueryError> {
-        use Operand::One;
-        use Operand::Unset;
+        use Operand::{One, Unset};
 
         match <[Operand; 2]>::try_from(self.operands(json)?) {
             Ok([One(low), One(high)]) => Ok(Some((low, high))),

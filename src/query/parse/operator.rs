@@ -1,10 +1,7 @@
 //! The operators of filters, and the types that support them.
 
-use crate::model::Kind;
-use crate::model::Value;
-use crate::query::QueryError;
-use crate::query::Test;
-use crate::query::TextPosition;
+use crate::model::{Kind, Value};
+use crate::query::{QueryError, Test, TextPosition};
 
 /// An operator without its operand.
 #[derive(Clone, Copy)]
@@ -141,8 +138,7 @@ pub const fn kind_name(kind: Kind) -> &'static str {
 mod tests {
     use super::*;
     use crate::model::Collection;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
     use crate::query::Term;
 
     fn operators(collection: &'static Collection, field: &str) -> String {

@@ -2,14 +2,8 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::query::DatePart;
-use crate::query::Environment;
-use crate::query::Limits;
-use crate::query::QueryError;
-use crate::query::Term;
+use crate::model::{Collection, Field, Kind};
+use crate::query::{DatePart, Environment, Limits, QueryError, Term};
 use crate::text;
 
 /// Directus's functions on values other than dates.

@@ -1,19 +1,11 @@
 //! Parses a query; sibling modules parse its parameters.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::model::Collection;
-use crate::query::Aggregation;
-use crate::query::Environment;
-use crate::query::Export;
-use crate::query::Fields;
-use crate::query::Limits;
-use crate::query::Meta;
-use crate::query::QueryError;
-use crate::query::Select;
 use crate::query::parse::parser::Parser;
 use crate::query::parse::select;
+use crate::query::{Aggregation, Environment, Export, Fields, Limits, Meta, QueryError, Select};
 
 /// A valid query on one collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,10 +96,7 @@ mod tests {
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
-    use crate::query::Expansion;
-    use crate::query::Filter;
-    use crate::query::Selection;
-    use crate::query::Term;
+    use crate::query::{Expansion, Filter, Selection, Term};
 
     fn read(json: &Json) -> Result<Query, QueryError> {
         read_within(&Limits::default(), json)

@@ -3,16 +3,12 @@
 //!
 //! Each step counts against the depth and the limits of the query.
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::query::Filter;
-use crate::query::QueryError;
-use crate::query::Term;
+use crate::model::{Collection, Field};
 use crate::query::parse::filter::object;
 use crate::query::parse::parser::Parser;
+use crate::query::{Filter, QueryError, Term};
 
 impl Parser<'_> {
     /// Parses the conditions on the items of a to-many relation: `_some`, `_none`, or fields of the
@@ -94,10 +90,8 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::Actor;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
-    use crate::query::Environment;
-    use crate::query::Limits;
+    use crate::model::schema::{MESSAGES, USERS};
+    use crate::query::{Environment, Limits};
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
         let actor = Actor::denied();

@@ -3,14 +3,10 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::query::Export;
-use crate::query::Meta;
-use crate::query::QueryError;
-use crate::query::Select;
+use crate::model::{Collection, Field};
 use crate::query::parse::json::integer;
 use crate::query::parse::parser::Parser;
+use crate::query::{Export, Meta, QueryError, Select};
 use crate::text::number::Fault;
 use crate::text::pieces;
 

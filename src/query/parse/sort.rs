@@ -2,13 +2,10 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Collection;
-use crate::model::Kind;
-use crate::query::QueryError;
-use crate::query::Sort;
-use crate::query::Term;
+use crate::model::{Collection, Kind};
 use crate::query::parse::parser;
 use crate::query::parse::parser::Parser;
+use crate::query::{QueryError, Sort, Term};
 
 impl Parser<'_> {
     /// Parses a sort order. Repeated fields have no effect and are left out.
@@ -75,8 +72,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
     use crate::query::Limits;
     use crate::query::parse::parser::with_parser;
 

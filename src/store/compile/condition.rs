@@ -3,20 +3,10 @@
 //! A condition through a to-one relation is a left join: where the relation is null, all fields of
 //! the item are null. A condition through a to-many relation is a subquery.
 
-use sea_query::Alias;
-use sea_query::Cond;
-use sea_query::Condition;
-use sea_query::Expr;
-use sea_query::ExprTrait;
-use sea_query::JoinType;
+use sea_query::{Alias, Cond, Condition, Expr, ExprTrait, JoinType};
 
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Term;
-use crate::query::Test;
-use crate::query::TextPosition;
+use crate::model::{Field, Kind, Value};
+use crate::query::{Filter, Term, Test, TextPosition};
 use crate::store::compile::Builder;
 use crate::store::dialect;
 use crate::store::rows;

@@ -3,27 +3,13 @@
 mod condition;
 mod totals;
 
-use sea_query::Alias;
-use sea_query::Asterisk;
-use sea_query::Expr;
-use sea_query::ExprTrait;
-use sea_query::Func;
-use sea_query::NullOrdering;
-use sea_query::Order;
-use sea_query::OrderedStatement;
-use sea_query::OverStatement;
-use sea_query::Query as Sql;
-use sea_query::SelectStatement;
-use sea_query::WindowStatement;
+use sea_query::{
+    Alias, Asterisk, Expr, ExprTrait, Func, NullOrdering, Order, OrderedStatement, OverStatement,
+    Query as Sql, SelectStatement, WindowStatement,
+};
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Select;
-use crate::query::Sort;
-use crate::query::Term;
+use crate::model::{Collection, Field, Key, Value};
+use crate::query::{Filter, Select, Sort, Term};
 use crate::store::compile::condition::column;
 use crate::store::compile::condition::search;
 use crate::store::compile::condition::term;
@@ -221,15 +207,12 @@ mod tests {
     use sea_query::SqliteQueryBuilder;
 
     use super::*;
-    use crate::model::schema::ACCESS;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
     use crate::model::schema::access;
     use crate::model::schema::messages;
     use crate::model::schema::policies;
     use crate::model::schema::users;
-    use crate::query::Test;
-    use crate::query::TextPosition;
+    use crate::model::schema::{ACCESS, MESSAGES, USERS};
+    use crate::query::{Test, TextPosition};
 
     fn sql(select: &Select) -> String {
         rows(&MESSAGES, select, None).to_string(SqliteQueryBuilder)

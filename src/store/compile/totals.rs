@@ -1,20 +1,11 @@
 //! Compiles `aggregate` and `groupBy` to one statement.
 
-use sea_query::Alias;
-use sea_query::Expr;
-use sea_query::Func;
-use sea_query::Order;
-use sea_query::SelectStatement;
+use sea_query::{Alias, Expr, Func, Order, SelectStatement};
 
 use crate::model::Collection;
-use crate::query::Aggregation;
-use crate::query::Operation;
-use crate::query::Select;
-use crate::query::Total;
-use crate::query::TotalsKey;
-use crate::store::compile::Builder;
-use crate::store::compile::ROOT;
+use crate::query::{Aggregation, Operation, Select, Total, TotalsKey};
 use crate::store::compile::condition::term;
+use crate::store::compile::{Builder, ROOT};
 use crate::store::dialect;
 use crate::store::search::Candidates;
 
@@ -79,11 +70,7 @@ mod tests {
     use super::*;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::messages;
-    use crate::query::DatePart;
-    use crate::query::Filter;
-    use crate::query::Term;
-    use crate::query::Test;
-    use crate::query::TotalsSort;
+    use crate::query::{DatePart, Filter, Term, Test, TotalsSort};
 
     #[test]
     fn groups_and_totals_compile_to_one_statement() {

@@ -10,25 +10,18 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
-use sqlx::ConnectOptions;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::sqlite::SqliteSynchronous;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row as _, SqliteConnection};
 
 use crate::store::StoreError;
-use crate::store::search::purge::Purge;
-use crate::store::search::purge::Purges;
+use crate::store::search::purge::{Purge, Purges};
 
 /// Target duration of a step, for which a new write may have to wait.
 const STEP: Duration = Duration::from_millis(4);

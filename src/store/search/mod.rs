@@ -12,10 +12,9 @@ mod purge;
 mod term;
 
 pub(super) use indexer::Indexer;
-pub(super) use narrow::Asked;
-pub(super) use narrow::Candidates;
 pub(super) use narrow::applies;
 pub(super) use narrow::narrow;
+pub(super) use narrow::{Asked, Candidates};
 pub(super) use purge::Purges;
 
 /// Maximum lag of the index, in events; beyond it, searches scan all messages.

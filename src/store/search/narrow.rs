@@ -4,15 +4,11 @@
 //! messages in the requested order. The work of this decision is bounded; the result is the same
 //! either way.
 
-use sea_query::Expr;
-use sea_query::Value as SqlValue;
-use sqlx::AssertSqlSafe;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sea_query::{Expr, Value as SqlValue};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::model::Collection;
-use crate::query::Filter;
-use crate::query::Select;
+use crate::query::{Filter, Select};
 use crate::store::StoreError;
 use crate::store::search::BEHIND_MAX;
 use crate::store::search::term::SearchTerm;

@@ -6,14 +6,10 @@
 //! purge. Other purges run from time to time, so rarely that they take a thousandth of the time.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, Row as _, SqliteConnection};
 use tokio::sync::watch;
 
 use crate::store::StoreError;

@@ -4,14 +4,10 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::messages;
-use crate::query::Filter;
-use crate::query::Select;
-use crate::query::Test;
+use crate::model::{Collection, Field, Kind};
+use crate::query::{Filter, Select, Test};
 use crate::text::fold;
 use crate::text::stands_alone;
 

@@ -5,9 +5,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value as Json;
-use sqlx::AssertSqlSafe;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::model::Row;
 use crate::model::schema::USERS;

@@ -1,18 +1,14 @@
 //! The requirement that an administrator remains. It is checked within the transaction, so that two
 //! concurrent changes cannot remove the last two together.
 
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::model::Field;
-use crate::model::schema::ACCESS;
-use crate::model::schema::POLICIES;
-use crate::model::schema::ROLES;
-use crate::model::schema::USERS;
 use crate::model::schema::access;
 use crate::model::schema::policies;
 use crate::model::schema::roles;
 use crate::model::schema::users;
+use crate::model::schema::{ACCESS, POLICIES, ROLES, USERS};
 use crate::store::StoreError;
 use crate::store::write::Mutation;
 

@@ -5,25 +5,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sqlx::Connection;
-use sqlx::Sqlite;
-use sqlx::SqliteConnection;
-use sqlx::Transaction;
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::Key;
-use crate::model::Row;
+use crate::model::{Collection, Event, Key, Row};
 use crate::store::StoreError;
 use crate::store::activity;
 use crate::store::erasure;
 use crate::store::event_log;
 use crate::store::maintenance::Maintenance;
-use crate::store::write::IdempotencyKey;
-use crate::store::write::Mutation;
-use crate::store::write::ROW_OVERHEAD;
-use crate::store::write::Write;
+use crate::store::write::{IdempotencyKey, Mutation, ROW_OVERHEAD, Write};
 use crate::store::writer::State;
 use crate::store::writer::administrators;
 use crate::store::writer::idempotency::Idempotency;

@@ -4,14 +4,11 @@
 //! of a transaction before a restart. The date of the last event is kept with them, since dates are
 //! monotonic as well.
 
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Place;
-use crate::model::schema::MESSAGES;
-use crate::model::schema::PERMISSIONS;
+use crate::model::schema::{MESSAGES, PERMISSIONS};
+use crate::model::{Collection, Place};
 use crate::store::StoreError;
 use crate::store::writer::dates;
 

@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::model::Field;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::collection::Special;
+use crate::model::{Field, Row, Value};
 
 /// Maximum lead of the last event over the clock at which the next event gets the same date. With a
 /// greater lead, the clock was wrong at that time, and dates follow the clock again.

@@ -3,26 +3,19 @@
 //! The table preserves them for the next process. The copy in memory is checked by each write that
 //! could change such an item or refer to it.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::model::Collection;
-use crate::model::Key;
-use crate::model::Row;
 use crate::model::schema;
 use crate::model::schema::USERS;
-use crate::store::Mutation;
-use crate::store::Store;
-use crate::store::StoreError;
-use crate::store::Write;
+use crate::model::{Collection, Key, Row};
+use crate::store::{Mutation, Store, StoreError, Write};
 
 const LOAD: &str = "select collection, key, erase_items, stripped, actor from chinwag_deletions \
      order by date_created, collection, key";

@@ -2,10 +2,7 @@
 
 use sqlx::error::ErrorKind;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Row;
+use crate::model::{Collection, Field, Kind, Row};
 use crate::store::StoreError;
 
 /// Returns the store error of a failed statement on these rows.
@@ -49,8 +46,7 @@ fn violated(collection: &'static Collection, message: &str) -> Option<&'static F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
+    use crate::model::schema::{MESSAGES, USERS};
 
     #[test]
     fn the_violated_field_is_parsed_from_the_engine_message() {

@@ -1,8 +1,7 @@
 //! Fair queueing: selects the jobs of the next batch from all flows in turn, few enough that the
 //! transaction stays short.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::store::write::FlowKey;
 use crate::store::writer::BATCH_BYTES_MAX;

@@ -8,12 +8,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
+use crate::model::{Event, EventAction, Key};
 use crate::store::StoreError;
 use crate::store::rows;
 use crate::store::write::IdempotencyKey;

@@ -26,10 +26,8 @@ use std::iter;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sqlx::ConnectOptions;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
 use crate::config::StoreConfig;
@@ -40,21 +38,15 @@ use crate::store::read;
 use crate::store::recent::RecentMessages;
 use crate::store::search::Indexer;
 use crate::store::wal::Wal;
-use crate::store::write::Committed;
-use crate::store::write::IdempotencyKey;
-use crate::store::write::Outcome;
-use crate::store::write::Write;
-use crate::store::writer::batch::Batch;
-use crate::store::writer::batch::Bounds;
-use crate::store::writer::batch::Ran;
+use crate::store::write::{Committed, IdempotencyKey, Outcome, Write};
 pub(super) use crate::store::writer::batch::Step;
+use crate::store::writer::batch::{Batch, Bounds, Ran};
 use crate::store::writer::counters::Counters;
 pub use crate::store::writer::deletions::Begun;
 use crate::store::writer::deletions::Deletions;
 use crate::store::writer::fair_queue::FairQueue;
 use crate::store::writer::idempotency::Idempotency;
-pub(super) use crate::store::writer::queue::Job;
-pub(super) use crate::store::writer::queue::Queue;
+pub(super) use crate::store::writer::queue::{Job, Queue};
 
 /// Size of queued writes and of the items that they touch at which a batch ends, in bytes. Bounds
 /// the latency of the next batch.

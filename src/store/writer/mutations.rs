@@ -3,33 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sea_query::Expr;
-use sea_query::Query as Sql;
-use sea_query::SqliteQueryBuilder;
+use sea_query::{Expr, Query as Sql, SqliteQueryBuilder};
 use sea_query_sqlx::SqlxBinder;
 use serde_json::Value as Json;
-use sqlx::AssertSqlSafe;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::model::Change;
-use crate::model::Collection;
-use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
-use crate::query::Filter;
-use crate::query::Select;
-use crate::query::Test;
+use crate::model::{Change, Collection, Event, EventAction, Field, Key, Record, Row, Value};
+use crate::query::{Filter, Select, Test};
 use crate::store::StoreError;
 use crate::store::compile;
 use crate::store::dialect;
 use crate::store::read;
 use crate::store::rows;
-use crate::store::write::Precondition;
-use crate::store::write::Write;
+use crate::store::write::{Precondition, Write};
 use crate::store::writer::addresses;
 use crate::store::writer::batch::Batch;
 use crate::store::writer::dates;

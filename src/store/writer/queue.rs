@@ -1,16 +1,14 @@
 //! The write queue, bounded in jobs and in bytes. The quotas of single owners are up to the domain.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
 use crate::store::write::FlowKey;
-use crate::store::writer::JobResult;
-use crate::store::writer::Work;
+use crate::store::writer::{JobResult, Work};
 
 /// A queued job, and the channel for its outcome.
 pub(in crate::store) struct Job {

@@ -8,15 +8,10 @@ use std::collections::HashSet;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::collection::OnDelete;
 use crate::model::schema;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::{Collection, Field, Key, Row, Value};
+use crate::query::{Filter, Test};
 use crate::store::StoreError;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;

@@ -6,22 +6,16 @@
 
 use uuid::Uuid;
 
-use crate::model::Collection;
-use crate::model::Key;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema;
 use crate::model::schema::USERS;
-use crate::query::Filter;
-use crate::query::Test;
+use crate::model::{Collection, Key, Row, Value};
+use crate::query::{Filter, Test};
 use crate::store::StoreError;
 use crate::store::erasure;
 use crate::store::event_log;
 use crate::store::read;
-use crate::store::write::Mutation;
-use crate::store::write::Write;
-use crate::store::writer::batch::Batch;
-use crate::store::writer::batch::Step;
+use crate::store::write::{Mutation, Write};
+use crate::store::writer::batch::{Batch, Step};
 use crate::store::writer::deletions::Erasure;
 
 /// Maximum number of deletions carried out at a time, since statements that look for references

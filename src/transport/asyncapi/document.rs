@@ -1,8 +1,7 @@
 //! Assembles the AsyncAPI document.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::model::schema::MESSAGES;
 use crate::transport::error::codes::CODES;

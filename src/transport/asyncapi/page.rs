@@ -1,12 +1,10 @@
 //! The documentation page of the WebSocket protocol: the AsyncAPI document as one HTML text without
 //! scripts. All content comes from the document.
 
-use minijinja::Environment;
-use minijinja::HtmlEscape;
 use minijinja::context;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::value::Value;
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, HtmlEscape};
 use serde_json::Value as Json;
 
 use crate::transport::asyncapi::document;

@@ -11,15 +11,12 @@ mod words;
 use std::time::Duration;
 
 use poem::Response;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
-use serde_json::Map;
-use serde_json::Value as Json;
+use poem::http::{HeaderValue, StatusCode};
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
-use crate::domain::Error;
-use crate::domain::Exceeded;
+use crate::domain::{Error, Exceeded};
 use crate::transport::error::codes::Code;
 use crate::transport::rest;
 

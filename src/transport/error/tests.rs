@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::domain::Forbidden;
-use crate::domain::Violation;
+use crate::domain::{Forbidden, Violation};
 
 fn only(error: &Error) -> (u16, String) {
     let wires = wire(error);

@@ -2,8 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::domain::Forbidden;
-use crate::domain::Violation;
+use crate::domain::{Forbidden, Violation};
 use crate::model::TooLong;
 use crate::transport::error::Wire;
 use crate::transport::error::codes;

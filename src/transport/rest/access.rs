@@ -9,9 +9,8 @@ use poem_openapi::types::Any;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::items::Which;
+use crate::domain::{Error, Forbidden};
 use crate::model::Action;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
@@ -22,9 +21,7 @@ use crate::transport::rest::openapi::docs::formats;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Need, Reply, RequestContext};
 
 operations! {
     /// List your own roles

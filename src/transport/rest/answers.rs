@@ -54,8 +54,7 @@ mod tests {
 
     use crate::domain::Error;
     use crate::domain::memory::budget;
-    use crate::domain::quota::Owner;
-    use crate::domain::quota::Quota;
+    use crate::domain::quota::{Owner, Quota};
 
     use super::*;
 

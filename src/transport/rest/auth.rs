@@ -7,24 +7,21 @@ use poem_openapi::Object;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::auth;
 use crate::domain::auth::SignIn;
+use crate::domain::{Error, Forbidden};
 use crate::model::SessionMode;
 use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
-use crate::transport::rest::fields::Address;
-use crate::transport::rest::fields::Field;
 use crate::transport::rest::fields::body;
+use crate::transport::rest::fields::{Address, Field};
 use crate::transport::rest::openapi::docs::Content;
 use crate::transport::rest::openapi::docs::choice;
 use crate::transport::rest::openapi::docs::formats;
 use crate::transport::rest::openapi::docs::operations;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 operations! {
     /// Sign in with an email address and a password

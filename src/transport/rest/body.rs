@@ -1,11 +1,9 @@
 //! Request bodies: read within limits of size, time and memory, and parsed as JSON within limits of
 //! nesting and memory.
 
-use bytes::Bytes;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use poem::Body;
-use poem::Request;
+use poem::{Body, Request};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 

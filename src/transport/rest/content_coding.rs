@@ -6,14 +6,9 @@
 use std::io;
 use std::io::Read;
 
-use brotli_decompressor::BrotliDecompressStream;
-use brotli_decompressor::BrotliResult;
-use brotli_decompressor::BrotliState;
-use brotli_decompressor::StandardAlloc;
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use bytes::Bytes;
-use flate2::bufread::DeflateDecoder;
-use flate2::bufread::MultiGzDecoder;
-use flate2::bufread::ZlibDecoder;
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use poem::http::HeaderMap;
 use poem::http::header;
 
@@ -158,9 +153,7 @@ mod tests {
     use std::io::Write;
 
     use flate2::Compression;
-    use flate2::write::DeflateEncoder;
-    use flate2::write::GzEncoder;
-    use flate2::write::ZlibEncoder;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use poem::http::HeaderValue;
 
     use super::*;

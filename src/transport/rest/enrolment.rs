@@ -5,34 +5,28 @@
 //! and ignore credentials: an expired token must not prevent a client from getting a new one.
 
 use poem::Response;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
+use poem::http::{HeaderValue, StatusCode};
 use poem_openapi::registry::MetaSchema;
 use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::Violation;
 use crate::domain::enrolment;
+use crate::domain::{Error, Forbidden, Violation};
 use crate::model::Action;
 use crate::model::schema::USERS;
 use crate::transport::rest::auth;
 use crate::transport::rest::envelope;
-use crate::transport::rest::fields::Address;
-use crate::transport::rest::fields::Field;
 use crate::transport::rest::fields::body;
 use crate::transport::rest::fields::looks_like_an_address;
 use crate::transport::rest::fields::not_an_address;
+use crate::transport::rest::fields::{Address, Field};
 use crate::transport::rest::openapi::docs::formats;
 use crate::transport::rest::openapi::docs::one_of;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Need, Reply, RequestContext};
 use crate::transport::rest::resource::too_long;
 
 operations! {

@@ -4,14 +4,12 @@
 
 use bytes::Bytes;
 use poem::Response;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
+use poem::http::{HeaderValue, StatusCode};
 use poem_openapi::types::ToJSON;
 use serde_json::Value as Json;
 
-use crate::domain::items::Answer;
-use crate::domain::items::Counts;
+use crate::domain::items::{Answer, Counts};
 
 /// The content type of JSON responses.
 pub const JSON: &str = "application/json; charset=utf-8";

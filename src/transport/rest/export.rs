@@ -7,9 +7,8 @@
 use bytes::Bytes;
 use poem::Response;
 use poem::http::header;
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 
 use crate::clock::Timestamp;
 use crate::domain::items::Answer;

@@ -6,8 +6,7 @@
 
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::types::Type;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
 use crate::transport::rest::openapi::docs::formats;

@@ -6,20 +6,17 @@ use std::time::Duration;
 use poem::Response;
 use poem::http::StatusCode;
 use poem_openapi::Object;
-use poem_openapi::types::Any;
-use poem_openapi::types::ToJSON;
+use poem_openapi::types::{Any, ToJSON};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::domain::Error;
-use crate::domain::Integrity;
+use crate::domain::{Error, Integrity};
 use crate::transport::rest::openapi::docs::Content;
 use crate::transport::rest::openapi::docs::choice;
 use crate::transport::rest::openapi::docs::formats;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 /// Response time of the store above which the status is a warning.
 const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);

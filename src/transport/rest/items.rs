@@ -1,18 +1,13 @@
 //! Handlers for items of any collection: decode the request, call the domain, encode the response.
 
-use percent_encoding::AsciiSet;
-use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use poem::Response;
 use poem::http::HeaderValue;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
-use crate::domain::items::Answer;
-use crate::domain::items::Update;
-use crate::domain::items::Which;
-use crate::domain::items::Written;
+use crate::domain::items::{Answer, Update, Which, Written};
 use crate::model::Collection;
 use crate::model::collection::SINGLE_KEY;
 use crate::transport::error::Refusal;
@@ -21,8 +16,7 @@ use crate::transport::rest::export;
 use crate::transport::rest::fields;
 use crate::transport::rest::fields::not_an_object;
 use crate::transport::rest::fields::nothing_else;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 /// Characters escaped in the header `Ignored-Fields`: all but letters, digits and `-._~`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

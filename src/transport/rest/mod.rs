@@ -30,8 +30,7 @@ pub mod utils;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use poem::Route;
-use poem::RouteMethod;
+use poem::{Route, RouteMethod};
 
 pub use content_coding::ACCEPTED as ACCEPTED_CODINGS;
 pub use openapi::document;

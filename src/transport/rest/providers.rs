@@ -5,9 +5,8 @@
 //! a returning browser has none yet.
 
 use poem::Response;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
+use poem::http::{HeaderValue, StatusCode};
 use poem_openapi::Object;
 use poem_openapi::types::ToJSON;
 use serde_json::Value as Json;
@@ -15,13 +14,9 @@ use serde_json::json;
 use url::Url;
 use url::form_urlencoded;
 
-use crate::config::CookieConfig;
-use crate::config::SameSite;
+use crate::config::{CookieConfig, SameSite};
 use crate::domain::Error;
-use crate::domain::auth::providers::Callback;
-use crate::domain::auth::providers::CallbackResult;
-use crate::domain::auth::providers::Listed;
-use crate::domain::auth::providers::TICKET_LIFETIME;
+use crate::domain::auth::providers::{Callback, CallbackResult, Listed, TICKET_LIFETIME};
 use crate::model::SessionMode;
 use crate::transport::cookies;
 use crate::transport::error;
@@ -34,8 +29,7 @@ use crate::transport::rest::openapi::docs::choice;
 use crate::transport::rest::openapi::docs::formats;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 /// Parameters of the provider's response.
 const RETURNED: [&str; 4] = ["code", "state", "error", "iss"];

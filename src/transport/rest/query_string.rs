@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use url::form_urlencoded;
 
 use crate::domain::Error;

@@ -3,16 +3,14 @@
 use poem_openapi::Object;
 use serde_json::json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
+use crate::domain::{Error, Forbidden};
 use crate::model::schema::USERS;
 use crate::model::schema::settings;
 use crate::transport::rest::envelope;
 use crate::transport::rest::fields::body;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 operations! {
     /// Read the state of your second factor

@@ -8,17 +8,14 @@ use poem_openapi::types::Any;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::config::Config;
-use crate::config::RateLimit;
-use crate::config::WebSocketAuth;
+use crate::config::{Config, RateLimit, WebSocketAuth};
 use crate::domain::settings::InForce;
 use crate::model::schema::settings;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
 use crate::transport::rest::openapi::docs::Content;
 use crate::transport::rest::openapi::docs::operations;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 operations! {
     /// Ping the server

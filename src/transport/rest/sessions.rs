@@ -7,22 +7,19 @@ use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::auth::Device;
+use crate::domain::{Error, Forbidden};
 use crate::model::schema::SESSIONS;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::auth::ModeName;
 use crate::transport::rest::envelope;
 use crate::transport::rest::openapi;
-use crate::transport::rest::openapi::docs::Date;
-use crate::transport::rest::openapi::docs::Key;
 use crate::transport::rest::openapi::docs::operations;
+use crate::transport::rest::openapi::docs::{Date, Key};
 use crate::transport::rest::openapi::parameters;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 operations! {
     /// List your own sessions

@@ -14,9 +14,7 @@ use crate::transport::rest::openapi;
 use crate::transport::rest::openapi::docs::Content;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Need, Reply, RequestContext};
 use crate::transport::rest::resource;
 
 operations! {

@@ -11,8 +11,7 @@ use crate::transport::rest::fields::Text;
 use crate::transport::rest::fields::body;
 use crate::transport::rest::openapi::docs::operations;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Reply;
-use crate::transport::rest::operation::RequestContext;
+use crate::transport::rest::operation::{Reply, RequestContext};
 
 /// 64 characters that need no escaping in URLs; six random bits select one.
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -4,8 +4,7 @@
 
 use std::io;
 
-use bytes::Buf;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::transport::ws::write_half::TryWrite;
 

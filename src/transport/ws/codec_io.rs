@@ -9,23 +9,17 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
 use std::task::ready;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
-use tokio::time::Instant;
-use tokio::time::Sleep;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
 
 use crate::config::RateLimit;
 use crate::domain::delivery::Outbox;
-use crate::domain::memory::FREE;
-use crate::domain::memory::Reservation;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Quota;
+use crate::domain::memory::{FREE, Reservation};
+use crate::domain::quota::{Owner, Quota};
 use crate::domain::token_bucket::TokenBucket;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
@@ -243,14 +237,12 @@ impl<R: Unpin> AsyncWrite for CodecIo<R> {
 mod tests {
     use std::time::Duration;
 
-    use futures_util::FutureExt;
-    use futures_util::StreamExt;
+    use futures_util::{FutureExt, StreamExt};
     use parking_lot::Mutex;
     use tokio::io::AsyncReadExt;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::Message;
-    use tokio_tungstenite::tungstenite::protocol::Role;
-    use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+    use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;

@@ -11,19 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
-use crate::config::RateLimit;
-use crate::config::TrustProxy;
-use crate::domain::Error;
-use crate::domain::Services;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Permit;
-use crate::domain::quota::Quota;
-use crate::domain::quota::QuotaExceeded;
-use crate::domain::token_bucket::TokenBucket;
-use crate::domain::token_bucket::TokenBuckets;
-use crate::transport::ws::socket::Socket;
-use crate::transport::ws::socket::SocketLimits;
+use crate::config::{Config, RateLimit, TrustProxy};
+use crate::domain::quota::{Owner, Permit, Quota, QuotaExceeded};
+use crate::domain::token_bucket::{TokenBucket, TokenBuckets};
+use crate::domain::{Error, Services};
+use crate::transport::ws::socket::{Socket, SocketLimits};
 use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer_pool::WriterPool;
 

@@ -3,17 +3,13 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use poem::Endpoint;
-use poem::Request;
-use poem::Response;
-use poem::http::HeaderValue;
-use poem::http::StatusCode;
 use poem::http::header;
+use poem::http::{HeaderValue, StatusCode};
+use poem::{Endpoint, Request, Response};
 
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
@@ -29,8 +25,7 @@ use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
 use crate::transport::ws::topics;
 use crate::transport::ws::upgrade;
-use crate::transport::ws::upgrade::Misfit;
-use crate::transport::ws::upgrade::Offer;
+use crate::transport::ws::upgrade::{Misfit, Offer};
 use crate::transport::ws::write_half::WriteHalf;
 
 /// Retry delay for clients that connect while the service stops: it may have restarted by then.

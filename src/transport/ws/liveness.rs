@@ -4,8 +4,7 @@
 //! The transfer of bytes is equal evidence of liveness.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The liveness of one connection. Clones share their state.
 #[derive(Debug, Clone, Default)]

@@ -28,6 +28,5 @@ mod writer_pool;
 pub use context::Context;
 pub use endpoint::Protocol;
 pub use endpoint::endpoint;
-pub use write_half::TryWrite;
-pub use write_half::WriteHalf;
+pub use write_half::{TryWrite, WriteHalf};
 pub use writer_pool::WriterPool;

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use crate::config::RateLimit;
 use crate::domain::quota::Owner;
-use crate::domain::token_bucket::TokenBucket;
-use crate::domain::token_bucket::TokenBuckets;
+use crate::domain::token_bucket::{TokenBucket, TokenBuckets};
 use crate::transport::ws::context::Context;
 
 /// The rate limits of a connection.

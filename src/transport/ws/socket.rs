@@ -8,28 +8,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_util::task::TaskTracker;
 
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
-use crate::domain::quota::Owner;
-use crate::domain::quota::Quota;
-use crate::transport::ws::codec_io::CodecIo;
-use crate::transport::ws::codec_io::Stop;
+use crate::domain::delivery::{Closing, Outbox};
+use crate::domain::quota::{Owner, Quota};
+use crate::transport::ws::codec_io::{CodecIo, Stop};
 use crate::transport::ws::encode;
 use crate::transport::ws::liveness::Liveness;
 use crate::transport::ws::write_half::WriteHalf;
-use crate::transport::ws::writer_pool::WriterHandle;
-use crate::transport::ws::writer_pool::WriterPool;
+use crate::transport::ws::writer_pool::{WriterHandle, WriterPool};
 
 /// Size of the read buffer, and so the largest single read. The buffer is reused while messages are
 /// short. A longer message, such as the first one with a token, keeps the buffer for itself.

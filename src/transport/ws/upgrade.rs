@@ -3,15 +3,10 @@
 //! Reads and writes headers only. Credentials are verified elsewhere.
 
 use data_encoding::BASE64;
-use poem::Request;
-use poem::Response;
-use poem::http::HeaderMap;
-use poem::http::HeaderValue;
-use poem::http::Method;
-use poem::http::StatusCode;
 use poem::http::header;
-use sha1::Digest;
-use sha1::Sha1;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use poem::{Request, Response};
+use sha1::{Digest, Sha1};
 
 /// The GUID that RFC 6455 appends to the key before hashing.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -7,9 +7,8 @@ use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
 use std::task::ready;
+use std::task::{Context, Poll};
 
 use rustix::net::Shutdown;
 use socket2::SockRef;

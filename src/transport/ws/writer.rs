@@ -9,11 +9,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-use crate::domain::delivery::Batch;
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
-use crate::transport::minimum_rate::MinimumRate;
-use crate::transport::minimum_rate::STALL_MAX;
+use crate::domain::delivery::{Batch, Closing, Outbox};
+use crate::transport::minimum_rate::{MinimumRate, STALL_MAX};
 use crate::transport::ws::coalesce;
 use crate::transport::ws::coalesce::COALESCED_MAX;
 use crate::transport::ws::encode;
@@ -148,13 +145,10 @@ fn close_frame(closing: Closing) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::pin::Pin;
-    use std::task::Context;
-    use std::task::Poll;
+    use std::task::{Context, Poll};
 
     use parking_lot::Mutex;
-    use tokio::io::AsyncReadExt;
-    use tokio::io::AsyncWrite;
-    use tokio::io::DuplexStream;
+    use tokio::io::{AsyncReadExt, AsyncWrite, DuplexStream};
 
     use super::*;
 

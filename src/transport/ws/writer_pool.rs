@@ -8,25 +8,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::task::Wake;
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::Condvar;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::admission::Progress;
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
+use crate::domain::delivery::{Closing, Outbox};
 use crate::transport::ws::coalesce;
 use crate::transport::ws::coalesce::COALESCED_MAX;
 use crate::transport::ws::liveness::Liveness;
@@ -293,8 +288,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
 
     use crate::transport::ws::encode;
 

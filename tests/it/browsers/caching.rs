@@ -7,8 +7,7 @@ use serde_json::json;
 use crate::browsers::FRIEND;
 use crate::browsers::befriended;
 use crate::browsers::cookie;
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 /// Asserts that no cache may store a response.
 #[track_caller]

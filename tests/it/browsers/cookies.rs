@@ -4,14 +4,11 @@
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use crate::browsers::FRIEND;
-use crate::browsers::STRANGER;
 use crate::browsers::befriended;
 use crate::browsers::cookie;
 use crate::browsers::server;
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::browsers::{FRIEND, STRANGER};
+use crate::support::{Answer, Socket, TestServer};
 
 const WHY: &str = "Cookies are not accepted from a page of another origin. Add its origin to \
                    CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the Authorization \

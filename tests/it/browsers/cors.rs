@@ -2,12 +2,10 @@
 
 use serde_json::json;
 
-use crate::browsers::FRIEND;
-use crate::browsers::STRANGER;
 use crate::browsers::befriended;
 use crate::browsers::server;
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::browsers::{FRIEND, STRANGER};
+use crate::support::{Answer, TestServer};
 
 /// Sends a preflight request.
 async fn ask_first(server: &TestServer, origin: &str, path: &str) -> Answer {

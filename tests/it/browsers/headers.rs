@@ -1,8 +1,7 @@
 //! Response headers for browsers, which every response carries.
 
 use crate::browsers::server;
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 const STRICT: &str = "default-src 'none'";
 

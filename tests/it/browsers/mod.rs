@@ -8,8 +8,7 @@ mod heads;
 
 use chinwag::config::Config;
 
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{TestServer, User};
 
 use serde_json::json;
 

@@ -4,11 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 
 /// Returns two accounts with a common role that shows each their own items, a third that reads
 /// fewer fields of all items, and an administrator.

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::AssertSqlSafe;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 
 use crate::support::TestServer;
 

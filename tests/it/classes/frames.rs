@@ -9,8 +9,7 @@ use crate::classes::dump::dump;
 use crate::classes::hostile::check_text;
 use crate::classes::hostile::hostile;
 use crate::classes::hostile::inside;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Socket, TestServer};
 
 /// Returns frames with a text in each of their fields and in each part of a query.
 fn frames_with(text: &str) -> Vec<Json> {

@@ -1,7 +1,6 @@
 //! Hostile text, and strings that no response to it may contain.
 
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 /// Texts with a special meaning in a database, a search, a template, a shell, a path, or a parser.
 pub fn hostile() -> Vec<String> {

@@ -6,11 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 
 /// `auth` frames without valid credentials.
 fn no_credentials() -> Vec<Json> {

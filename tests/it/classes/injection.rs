@@ -16,9 +16,8 @@ use crate::classes::dump::dump;
 use crate::classes::hostile::check;
 use crate::classes::hostile::hostile;
 use crate::classes::hostile::inside;
-use crate::support::Answer;
-use crate::support::TestServer;
 use crate::support::secrets;
+use crate::support::{Answer, TestServer};
 
 /// Returns whether the operation ends sessions of the caller, which every account may do.
 fn ends_own_sessions(operation: &Operation) -> bool {

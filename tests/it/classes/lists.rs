@@ -5,9 +5,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 const USERS: usize = 60;
 

@@ -7,11 +7,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::classes::address::with_query;
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 
 /// The alternating values of the hidden fields.
 const SECRETS: [&str; 2] = ["alpha-secret", "omega-hidden"];

@@ -4,9 +4,7 @@ use serde_json::json;
 
 use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 /// Class 7: another spelling of a key gives no access to another account's item, and a spelling of
 /// one item's key never addresses another item.

@@ -5,10 +5,7 @@ use serde_json::json;
 
 use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 /// Reads messages, accounts and permissions.
 async fn state(admin: &User) -> Vec<Json> {

@@ -1,19 +1,12 @@
 //! Frames on an open connection.
 
-use crate::conformance::BINARY;
-use crate::conformance::BINARY_BEGINS;
-use crate::conformance::CLOSE;
-use crate::conformance::ENDS;
-use crate::conformance::GOES_ON;
-use crate::conformance::MESSAGE_BYTES_MAX;
-use crate::conformance::PING;
-use crate::conformance::PONG;
-use crate::conformance::Reply;
-use crate::conformance::TEXT;
-use crate::conformance::TEXT_BEGINS;
 use crate::conformance::case;
 use crate::conformance::hold;
 use crate::conformance::named;
+use crate::conformance::{
+    BINARY, BINARY_BEGINS, CLOSE, ENDS, GOES_ON, MESSAGE_BYTES_MAX, PING, PONG, Reply, TEXT,
+    TEXT_BEGINS,
+};
 use crate::support::masked;
 
 /// Close codes for protocol errors and for messages that are too large.

@@ -1,7 +1,6 @@
 //! Opening handshakes: accepted and refused requests (section 4.2).
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::TestServer;

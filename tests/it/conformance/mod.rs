@@ -12,9 +12,8 @@ mod utf8;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::RawSocket;
-use crate::support::TestServer;
 use crate::support::masked;
+use crate::support::{RawSocket, TestServer};
 
 /// The largest message, small enough to test the limit.
 const MESSAGE_BYTES_MAX: usize = 128 * 1024;

@@ -1,14 +1,9 @@
 //! Text is UTF-8 as a whole, however it is fragmented (8.1).
 
-use crate::conformance::BINARY;
-use crate::conformance::ENDS;
-use crate::conformance::GOES_ON;
-use crate::conformance::Reply;
-use crate::conformance::TEXT;
-use crate::conformance::TEXT_BEGINS;
 use crate::conformance::case;
 use crate::conformance::hold;
 use crate::conformance::named;
+use crate::conformance::{BINARY, ENDS, GOES_ON, Reply, TEXT, TEXT_BEGINS};
 use crate::support::masked;
 
 const NO_TEXT: Reply = Reply::Close(Some(1007));

@@ -1,15 +1,12 @@
 //! The `auth` frame: responses, failures, and frames sent right after it.
 
-use chinwag::config::HashConfig;
-use chinwag::config::WebSocketAuth;
+use chinwag::config::{HashConfig, WebSocketAuth};
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::directus::handshake::server;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 #[tokio::test]
 async fn each_credential_type_gets_its_auth_response() {

@@ -4,10 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{RawSocket, Socket, TestServer, User};
 
 /// The maximum number of items of an event.
 const ITEMS_MAX: usize = 100;

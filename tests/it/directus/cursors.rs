@@ -4,11 +4,7 @@ use chinwag::config::Config;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, RawSocket, Socket, TestServer, User};
 
 fn with_cursors(config: &mut Config) {
     config.websockets.cursors = true;

@@ -3,9 +3,8 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
+use crate::support::{Socket, TestServer};
 
 /// The start of an error message. Messages are compared by their prefixes only.
 const VALIDATION: &str = "Validation error: ";

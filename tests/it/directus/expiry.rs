@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use chinwag::config::Config;
-use chinwag::config::WebSocketAuth;
+use chinwag::config::{Config, WebSocketAuth};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 /// Tokens count whole seconds, so one of two seconds lasts at least one.
 fn short(config: &mut Config) {

@@ -8,10 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 pub async fn server(mode: WebSocketAuth) -> TestServer {
     TestServer::with(|config| config.websockets.auth = mode).await

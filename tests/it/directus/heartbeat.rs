@@ -6,10 +6,8 @@ use chinwag::config::Config;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::masked;
+use crate::support::{RawSocket, Socket, TestServer};
 
 const PERIOD: Duration = Duration::from_millis(400);
 

@@ -2,19 +2,15 @@
 //! the keys of items.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chinwag::config::WebSocketAuth;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer, User};
 
 const SOCKETS: usize = 20;
 const MESSAGES: i64 = 200;

@@ -3,9 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Socket, TestServer, User};
 
 async fn signed_in(server: &TestServer) -> (User, Socket) {
     let alice = server.member("alice").await;

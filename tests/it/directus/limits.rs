@@ -1,20 +1,16 @@
 //! Limits of one connection: subscriptions, unsent bytes, frame size and messages per second. Also
 //! the rate of new connections.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
 use crate::support::masked;
+use crate::support::{RawSocket, Socket, TestServer, User};
 
 #[tokio::test]
 async fn a_connection_has_a_bounded_number_of_subscriptions() {

@@ -7,11 +7,7 @@ use futures_util::future::join_all;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Client, Permission, Socket, TestServer, User};
 
 const WRITERS: usize = 10;
 const EACH: usize = 50;

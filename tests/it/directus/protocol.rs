@@ -3,10 +3,8 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::masked;
+use crate::support::{RawSocket, Socket, TestServer};
 
 const PING: &[u8] = br#"{"type":"ping"}"#;
 const PONG: &[u8] = br#"{"type":"pong"}"#;

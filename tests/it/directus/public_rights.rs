@@ -6,10 +6,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::directus::handshake::server;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 fn items(action: &str, more: Json) -> Json {
     let mut frame = more;

@@ -4,11 +4,8 @@ use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer, User};
 
 /// A page name that no other test uses.
 pub(super) const PAGE: &str = "1f6f3c0e-6f0e-4a57-8f7e-1c2d3e4f5a6b";

@@ -4,12 +4,8 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::directus::recover::PAGE;
-use crate::directus::recover::Page;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::directus::recover::{PAGE, Page};
+use crate::support::{Permission, Socket, TestServer, User};
 
 /// Starts a server where the public may read messages that begin with "open".
 async fn partly_open() -> TestServer {

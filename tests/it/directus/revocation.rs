@@ -7,10 +7,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 use crate::directus::handshake::server;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 #[tokio::test]
 async fn revoked_credentials_end_the_access_of_open_sockets() {

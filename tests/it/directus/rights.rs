@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 #[tokio::test]
 async fn events_contain_only_readable_rows_and_fields() {

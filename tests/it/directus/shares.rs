@@ -4,10 +4,8 @@ use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer};
 
 /// Returns a subscription with a unique filter.
 fn different(number: usize) -> Json {

@@ -11,9 +11,8 @@ use super::register;
 use super::reset;
 use super::set;
 use super::start;
-use crate::support::Post;
-use crate::support::TestServer;
 use crate::support::soon;
+use crate::support::{Post, TestServer};
 
 /// Advances the clock until no mail is queued for an account.
 async fn given_up(server: &TestServer, user: &str) {

@@ -10,11 +10,8 @@ use chinwag::config::Config;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Post;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::http;
+use crate::support::{Answer, Post, TestServer, User};
 
 /// A valid password.
 const PASSWORD: &str = "correct horse battery";

@@ -12,8 +12,7 @@ use super::reset;
 use super::set;
 use super::start;
 use super::verify;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Socket, TestServer};
 
 #[tokio::test]
 async fn a_password_reset_works_once_and_ends_all_sessions() {

@@ -1,7 +1,6 @@
 //! Response times do not reveal whether an account exists.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chinwag::model::id;
 use serde_json::Value as Json;

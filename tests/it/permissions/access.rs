@@ -4,9 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, TestServer, User};
 
 fn answer(update: bool, delete: bool, share: bool) -> Json {
     json!({"update": {"access": update}, "delete": {"access": delete}, "share": {"access": share}})

@@ -3,8 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
+use crate::support::{Permission, TestServer};
 
 #[tokio::test]
 async fn members_cannot_change_roles_policies_or_permissions() {

@@ -4,12 +4,7 @@ use chinwag::config::TrustProxy;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Client, Permission, Socket, TestServer, User};
 
 const NEAR: &str = "127.0.0.1";
 const FAR: &str = "203.0.113.7";

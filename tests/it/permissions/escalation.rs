@@ -4,10 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::ADMIN;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{ADMIN, Permission, TestServer, User};
 
 const ACTIONS: [&str; 4] = ["create", "read", "update", "delete"];
 

@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 #[tokio::test]
 async fn a_write_to_a_forbidden_field_is_refused_with_its_name() {

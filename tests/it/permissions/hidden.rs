@@ -4,9 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 /// Queries that would reveal `content`, an author's email address, or a password.
 fn queries() -> Vec<Json> {

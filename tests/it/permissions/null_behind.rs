@@ -2,9 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 #[tokio::test]
 async fn null_rules_on_related_fields_match_empty_relations() {

@@ -3,13 +3,9 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 const LIST: &str = "/items/messages?filter[id][_gt]=0&fields=content";
 

@@ -3,9 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, TestServer, User};
 
 async fn contents(reader: &User) -> Json {
     let path = "/revisions?fields=item,data,delta&sort=id";

@@ -1,13 +1,11 @@
 //! Slow regular expressions in rules: the client gets an error, and others are unaffected.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
+use crate::support::{Permission, TestServer};
 
 /// Tests a text against a rule with this pattern, eight times at once. Returns the responses, and
 /// the largest delay of another account's reads.

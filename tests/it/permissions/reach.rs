@@ -3,8 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
+use crate::support::{Permission, TestServer};
 
 #[tokio::test]
 async fn relation_key_lists_contain_only_readable_items() {

@@ -4,9 +4,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 /// Queries about a field. A type of field may reject a query as invalid.
 fn queries(field: &str) -> Vec<Json> {

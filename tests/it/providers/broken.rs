@@ -5,22 +5,18 @@ use std::time::Duration;
 use chinwag::clock::Timestamp;
 use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::providers::Browser;
-use crate::providers::NOON;
 use crate::providers::arrived;
 use crate::providers::claims;
-use crate::providers::idp::CLIENT;
-use crate::providers::idp::Idp;
+use crate::providers::idp::{CLIENT, Idp};
 use crate::providers::keys::Key;
 use crate::providers::parameter;
 use crate::providers::refused;
 use crate::providers::service;
+use crate::providers::{Browser, NOON};
 
 type Bend = Box<dyn Fn(Json) -> String + Send + Sync>;
 

@@ -5,20 +5,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use data_encoding::BASE64;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use parking_lot::Mutex;
-use poem::Endpoint;
-use poem::IntoResponse;
-use poem::Request;
-use poem::Response;
-use poem::Server;
 use poem::http::StatusCode;
 use poem::listener::TcpAcceptor;
+use poem::{Endpoint, IntoResponse, Request, Response, Server};
 use serde_json::Value as Json;
 use serde_json::json;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;

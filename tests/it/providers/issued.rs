@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use chinwag::config::Admission;
-use chinwag::config::IssuerConfig;
-use chinwag::config::WebSocketAuth;
+use chinwag::config::{Admission, IssuerConfig, WebSocketAuth};
 use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -17,13 +13,10 @@ use url::Url;
 
 use crate::providers::NOON;
 use crate::providers::account;
-use crate::providers::idp::Idp;
-use crate::providers::idp::Mood;
+use crate::providers::idp::{Idp, Mood};
 use crate::providers::keys::Key;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer};
 
 const ISSUER: &str = "https://app.example.com";
 const AUDIENCE: &str = "chat";

@@ -2,20 +2,13 @@
 
 use std::sync::Arc;
 
-use data_encoding::BASE64;
-use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::Header;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use jsonwebtoken::{Algorithm, Header};
 use ring::rand::SystemRandom;
-use ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
-use ring::signature::EcdsaKeyPair;
-use ring::signature::KeyPair;
-use ring::signature::RSA_PKCS1_SHA256;
-use ring::signature::RSA_PKCS1_SHA384;
-use ring::signature::RSA_PSS_SHA256;
-use ring::signature::RsaEncoding;
-use ring::signature::RsaKeyPair;
-use ring::signature::RsaPublicKeyComponents;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PSS_SHA256, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+};
 use serde::Serialize;
 use serde_json::Value as Json;
 use serde_json::json;

@@ -12,25 +12,16 @@ mod openid;
 use std::collections::BTreeMap;
 
 use chinwag::clock::Clock;
-use chinwag::config::Admission;
-use chinwag::config::ClaimKeys;
-use chinwag::config::Config;
-use chinwag::config::Driver;
-use chinwag::config::ProviderConfig;
-use chinwag::config::ProviderMode;
-use chinwag::config::Secret;
-use reqwest::header::COOKIE;
-use reqwest::header::SET_COOKIE;
+use chinwag::config::{Admission, ClaimKeys, Config, Driver, ProviderConfig, ProviderMode, Secret};
+use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::redirect::Policy;
 use serde_json::Value as Json;
 use serde_json::json;
 use url::Url;
 
-use crate::providers::idp::CLIENT;
-use crate::providers::idp::Idp;
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::providers::idp::{CLIENT, Idp};
 use crate::support::http;
+use crate::support::{Answer, TestServer};
 
 /// The public URL of the service.
 const HOME: &str = "https://chat.example.com";

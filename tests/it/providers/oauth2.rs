@@ -6,8 +6,7 @@ use url::Url;
 
 use crate::providers::Browser;
 use crate::providers::arrived;
-use crate::providers::idp::Idp;
-use crate::providers::idp::Mood;
+use crate::providers::idp::{Idp, Mood};
 use crate::providers::parameter;
 use crate::providers::refused;
 use crate::providers::service;

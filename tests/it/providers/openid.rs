@@ -5,8 +5,6 @@ use std::time::Duration;
 use chinwag::config::ProviderMode;
 use serde_json::json;
 
-use crate::providers::Browser;
-use crate::providers::HOME;
 use crate::providers::account;
 use crate::providers::arrived;
 use crate::providers::claims;
@@ -16,9 +14,9 @@ use crate::providers::parameter;
 use crate::providers::refused;
 use crate::providers::service;
 use crate::providers::service_with;
-use crate::support::Permission;
-use crate::support::Socket;
+use crate::providers::{Browser, HOME};
 use crate::support::error;
+use crate::support::{Permission, Socket};
 
 #[tokio::test]
 async fn openid_sign_in_creates_an_account_and_a_session() {

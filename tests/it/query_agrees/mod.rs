@@ -11,22 +11,17 @@ mod values;
 use std::cell::Cell;
 use std::time::Duration;
 
-use chinwag::model::Actor;
-use chinwag::model::Record;
 use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::messages;
-use chinwag::query::Environment;
-use chinwag::query::Filter;
-use chinwag::query::Limits;
-use chinwag::query::Query;
+use chinwag::model::{Actor, Record};
 use chinwag::query::order;
 use chinwag::query::search;
+use chinwag::query::{Environment, Filter, Limits, Query};
 use chinwag::store::Write;
 use futures_util::future::join_all;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use serde_json::Value as Json;
 use serde_json::json;
 

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::soon;
+use crate::support::{TestServer, User};
 
 const LIST: &str = "/items/messages?fields=content&limit=-1";
 

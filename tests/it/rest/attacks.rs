@@ -1,22 +1,15 @@
 //! Attempts to impersonate another account.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chinwag::config::HashConfig;
-use chinwag::config::Secret;
+use chinwag::config::{HashConfig, Secret};
 use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
-use jsonwebtoken::Header;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Socket, TestServer, User};
 
 const SECRET: &str = "the secret of the tests, longer than thirty-two characters";
 

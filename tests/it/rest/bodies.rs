@@ -4,13 +4,11 @@ use std::io::Write;
 
 use data_encoding::BASE64;
 use flate2::Compression;
-use flate2::write::GzEncoder;
-use flate2::write::ZlibEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 const LIMIT: usize = 64 * 1024;
 /// A message, compressed by the reference implementation of Brotli.

@@ -6,10 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, TestServer, User};
 
 /// Returns the token with other claims under the old signature.
 fn forged(token: &str, bend: impl FnOnce(&mut Json)) -> String {

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 const ROOT: &str = "Queried in root.";
 

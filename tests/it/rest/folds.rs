@@ -3,12 +3,9 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Socket, TestServer, User};
 
 async fn ids(user: &User, query: Json) -> Json {
     let answer = user.search("/items/messages", &json!({"query": query})).await;

@@ -5,12 +5,8 @@ use reqwest::Method;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
+use crate::support::{Answer, Client, Permission, Socket, TestServer};
 
 /// A key that visitors may use as well.
 const KEY: &str = "6c7c7ae4-6b3b-4a7c-9c3b-5f0f5f1c2d3e";

@@ -3,8 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{TestServer, User};
 
 /// Creates three messages of Alice's and one of Bob's.
 async fn conversation(server: &TestServer) -> (User, User) {

@@ -1,19 +1,13 @@
 //! Every field has a maximum length, at each entry point that writes it.
 
-use chinwag::model::Collection;
-use chinwag::model::Field;
-use chinwag::model::Kind;
-use chinwag::model::Length;
 use chinwag::model::collection::Special;
 use chinwag::model::schema;
+use chinwag::model::{Collection, Field, Kind, Length};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Answer, Socket, TestServer, User};
 
 /// Returns the fields that a client may set, each with a value one character too long.
 fn too_long(collection: &'static Collection) -> Vec<(&'static Field, Json)> {
@@ -180,9 +174,7 @@ async fn one_oversized_row_blocks_no_list_or_subscription() {
 /// Sets an overlong name, as an earlier version would have.
 async fn lengthen(server: &TestServer, user: &User, name: &str) {
     use chinwag::model::Key;
-    use chinwag::store::Mutation;
-    use chinwag::store::Precondition;
-    use chinwag::store::Write;
+    use chinwag::store::{Mutation, Precondition, Write};
 
     let set = vec![schema::users::first_name.to(name)];
     let keys = vec![Key::Uuid(user.id.parse().unwrap())];

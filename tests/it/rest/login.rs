@@ -4,10 +4,7 @@ use chinwag::config::SameSite;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::ADMIN;
-use crate::support::Answer;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{ADMIN, Answer, TestServer, User};
 
 async fn login(server: &TestServer, user: &User, mode: &str) -> Answer {
     let body = json!({"email": user.email, "password": user.password, "mode": mode});

@@ -3,13 +3,9 @@
 
 use serde_json::Value as Json;
 use serde_json::json;
-use sqlx::Connection;
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Client, Permission, TestServer, User};
 
 /// More than the number of parameters that SQLite allows in one statement.
 const SESSIONS: i64 = 33_000;

@@ -3,12 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::ADMIN;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{ADMIN, Client, Permission, Socket, TestServer, User};
 
 /// Reads the tables that define rights, and the messages, as an administrator.
 async fn state(admin: &User) -> Vec<Json> {

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 
 #[tokio::test]
 async fn unchanged_pages_return_not_modified() {

@@ -5,9 +5,7 @@ use chinwag::domain::Error;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, TestServer, User};
 
 /// Refused passwords, and their errors.
 const REFUSED: [(&str, &str, &str); 4] = [

@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::TestServer;
+use crate::support::{Answer, Client, TestServer};
 
 const GRACE: Duration = Duration::from_secs(10);
 

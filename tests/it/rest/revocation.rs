@@ -3,10 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, TestServer, User};
 
 #[tokio::test]
 async fn account_changes_and_logout_revoke_access() {

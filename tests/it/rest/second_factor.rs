@@ -7,13 +7,8 @@ use chinwag::model::Key;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::code;
+use crate::support::{Answer, Client, Permission, Socket, TestServer, User};
 
 /// Returns an account that may only set a second factor.
 async fn careful(server: &TestServer, name: &str) -> User {

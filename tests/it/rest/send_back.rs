@@ -3,10 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Permission, Socket, TestServer, User};
 
 const PATHS: [&str; 5] = ["/users", "/roles", "/policies", "/permissions", "/access"];
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Socket, TestServer, User};
 
 async fn again(server: &TestServer, user: &User) -> User {
     User::sign_in(&server.anonymous(), &user.id, &user.email, &user.password).await

@@ -3,9 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 async fn project(server: &TestServer) -> Json {
     server.anonymous().get("/server/info").await.ok()["project"].clone()

@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 
 /// The states of the account or of the credential.
 const STATES: [&str; 6] = ["active", "suspended", "deleted", "signed out", "wrong", "factor due"];

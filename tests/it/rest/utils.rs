@@ -3,8 +3,7 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::ADMIN;
-use crate::support::TestServer;
+use crate::support::{ADMIN, TestServer};
 
 /// "password", with the cost parameters of Directus.
 const HASH: &str = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\

@@ -3,11 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 
 async fn contents(user: &User) -> Json {
     let list = user.get("/items/messages?fields=id,content").await.ok();

@@ -6,10 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Client, Permission, TestServer, User};
 
 /// A small deterministic random number generator.
 struct Numbers(u64);

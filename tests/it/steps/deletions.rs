@@ -1,13 +1,6 @@
 //! Deletions with many references: referential actions are ordinary changes, the first transaction
 //! is the point of no return, and the next process resumes an interrupted deletion.
 
-use chinwag::model::AccountStatus;
-use chinwag::model::Action;
-use chinwag::model::Column;
-use chinwag::model::schema::ACCESS;
-use chinwag::model::schema::PERMISSIONS;
-use chinwag::model::schema::POLICIES;
-use chinwag::model::schema::ROLES;
 use chinwag::model::schema::access;
 use chinwag::model::schema::messages;
 use chinwag::model::schema::permissions;
@@ -15,8 +8,9 @@ use chinwag::model::schema::policies;
 use chinwag::model::schema::roles;
 use chinwag::model::schema::sessions;
 use chinwag::model::schema::users;
-use chinwag::query::Filter;
-use chinwag::query::Test;
+use chinwag::model::schema::{ACCESS, PERMISSIONS, POLICIES, ROLES};
+use chinwag::model::{AccountStatus, Action, Column};
+use chinwag::query::{Filter, Test};
 
 use super::*;
 

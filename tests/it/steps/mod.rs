@@ -7,37 +7,21 @@ mod erasure;
 mod service;
 mod sweeps;
 
-use chinwag::model::AccountStatus;
-use chinwag::model::SessionMode;
 use chinwag::model::schema::messages;
 use chinwag::model::schema::sessions;
 use chinwag::model::schema::users;
+use chinwag::model::{AccountStatus, SessionMode};
 use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
-use chinwag::config::Config;
-use chinwag::config::StoreConfig;
-use chinwag::model::Collection;
-use chinwag::model::Event;
-use chinwag::model::EventAction;
-use chinwag::model::Key;
-use chinwag::model::Row;
-use chinwag::model::Value;
+use chinwag::config::{Config, StoreConfig};
 use chinwag::model::id;
-use chinwag::model::schema::MESSAGES;
-use chinwag::model::schema::SESSIONS;
-use chinwag::model::schema::USERS;
-use chinwag::store::Committed;
-use chinwag::store::FlowKey;
-use chinwag::store::Mutation;
-use chinwag::store::Outcome;
-use chinwag::store::Precondition;
-use chinwag::store::Store;
-use chinwag::store::StoreError;
-use chinwag::store::Write;
-use sqlx::Connection;
-use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use chinwag::model::schema::{MESSAGES, SESSIONS, USERS};
+use chinwag::model::{Collection, Event, EventAction, Key, Row, Value};
+use chinwag::store::{
+    Committed, FlowKey, Mutation, Outcome, Precondition, Store, StoreError, Write,
+};
+use sqlx::{Connection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use uuid::Uuid;

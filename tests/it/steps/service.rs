@@ -9,13 +9,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::STEP;
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::soon;
+use crate::support::{Answer, Client, Permission, Socket, TestServer, User};
 
 async fn server() -> TestServer {
     TestServer::with(|config| {

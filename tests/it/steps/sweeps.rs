@@ -4,12 +4,10 @@
 use chinwag::model::schema::messages;
 use chinwag::model::schema::sessions;
 use chinwag::model::schema::users;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chinwag::model::Event;
-use chinwag::query::Filter;
-use chinwag::query::Test;
+use chinwag::query::{Filter, Test};
 use chinwag::store::Retention;
 
 use super::*;

@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 
-use reqwest::Method;
-use reqwest::RequestBuilder;
-use reqwest::header::HeaderMap;
-use reqwest::header::SET_COOKIE;
+use reqwest::header::{HeaderMap, SET_COOKIE};
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value as Json;
 
 use crate::support::secrets;

@@ -13,19 +13,16 @@ pub mod wire;
 
 use std::time::Duration;
 
-pub use client::Answer;
-pub use client::Client;
 pub use client::http;
+pub use client::{Answer, Client};
 pub use post::Post;
 pub use raw::RawSocket;
 pub use raw::masked;
-pub use server::ADMIN;
-pub use server::TestServer;
+pub use server::{ADMIN, TestServer};
 pub use socket::Socket;
 pub use socket::error;
 pub use totp::code;
-pub use users::Permission;
-pub use users::User;
+pub use users::{Permission, User};
 
 /// Timeout of every wait. It is reached only by a failing test.
 pub const DEADLINE: Duration = Duration::from_mins(1);

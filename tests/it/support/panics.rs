@@ -1,11 +1,9 @@
 //! Panics of detached tasks, by the runtime in which they happened: each test has its own.
 
 use std::panic;
-use std::sync::Mutex;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
-use tokio::runtime::Handle;
-use tokio::runtime::Id;
+use tokio::runtime::{Handle, Id};
 
 static HAPPENED: Mutex<Vec<(Option<Id>, String)>> = Mutex::new(Vec::new());
 static WATCHING: Once = Once::new();

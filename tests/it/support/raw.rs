@@ -1,10 +1,8 @@
 //! A raw connection for protocol errors: bytes are sent as they are, and read only on demand.
 
 use serde_json::Value as Json;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::TestServer;
 use crate::support::soon;

@@ -4,16 +4,12 @@
 //! Both are recorded per runtime, and each test has its own runtime. Log lines of threads without a
 //! runtime are shared by all tests.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::LazyLock;
-use std::sync::Mutex;
-use std::sync::Once;
+use std::sync::{LazyLock, Mutex, Once};
 
 use serde_json::Value as Json;
-use tokio::runtime::Handle;
-use tokio::runtime::Id;
+use tokio::runtime::{Handle, Id};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;

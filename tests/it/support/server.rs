@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chinwag::app::App;
-use chinwag::app::acceptor::Acceptor;
-use chinwag::app::acceptor::ConnectionLimits;
+use chinwag::app::acceptor::{Acceptor, ConnectionLimits};
 use chinwag::app::server::Server;
-use chinwag::clock::Clock;
-use chinwag::clock::Timestamp;
-use chinwag::config::Config;
-use chinwag::config::Secret;
+use chinwag::clock::{Clock, Timestamp};
+use chinwag::config::{Config, Secret};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 

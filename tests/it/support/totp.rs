@@ -4,8 +4,7 @@ use chinwag::clock::Timestamp;
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
 
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{TestServer, User};
 
 /// Returns the code of RFC 6238 for a base32 secret, `steps` time steps away from the instant.
 pub fn code(secret: &str, at: Timestamp, steps: i64) -> String {

@@ -6,9 +6,8 @@ use chinwag::domain::accounts::Created;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Client;
-use crate::support::TestServer;
 use crate::support::server::ADMIN;
+use crate::support::{Client, TestServer};
 
 /// An account that is signed in over REST. Requests carry its access token.
 pub struct User {

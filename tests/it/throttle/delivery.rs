@@ -6,10 +6,8 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Socket, TestServer, User};
 use crate::throttle::start;
 use crate::throttle::told_to_wait;
 

@@ -5,12 +5,9 @@ use std::time::Duration;
 use chinwag::clock::Timestamp;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::code;
 use crate::support::error;
+use crate::support::{Answer, Permission, TestServer, User};
 use crate::throttle::HOME;
 use crate::throttle::before_the_wait;
 use crate::throttle::machine;

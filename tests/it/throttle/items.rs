@@ -8,12 +8,8 @@ use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::Answer;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Answer, Permission, Socket, TestServer, User};
 use crate::throttle::HOME;
 use crate::throttle::machine;
 use crate::throttle::post_from;

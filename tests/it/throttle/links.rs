@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Post;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Answer, Post, TestServer, User};
 use crate::throttle::HOME;
 use crate::throttle::before_the_wait;
 use crate::throttle::machine;

@@ -13,14 +13,11 @@ mod tokens;
 
 use std::time::Duration;
 
-use chinwag::config::Config;
-use chinwag::config::TrustProxy;
+use chinwag::config::{Config, TrustProxy};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Answer, Socket, TestServer};
 
 /// The owner's address.
 const HOME: &str = "192.0.2.1";

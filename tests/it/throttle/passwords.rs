@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use chinwag::config::TrustProxy;
-use chinwag::config::WebSocketAuth;
+use chinwag::config::{TrustProxy, WebSocketAuth};
 use serde_json::json;
 
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
 use crate::support::soon;
-use crate::throttle::HOME;
-use crate::throttle::WRONG;
+use crate::support::{Socket, TestServer};
 use crate::throttle::before_the_wait;
 use crate::throttle::login;
 use crate::throttle::machine;
@@ -19,6 +15,7 @@ use crate::throttle::socket_from;
 use crate::throttle::start;
 use crate::throttle::start_with;
 use crate::throttle::told_to_wait;
+use crate::throttle::{HOME, WRONG};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -3,13 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chinwag::config::LimitsConfig;
-use chinwag::config::RateLimit;
+use chinwag::config::{LimitsConfig, RateLimit};
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Answer, Socket, TestServer};
 use crate::throttle::HOME;
 use crate::throttle::before_the_wait;
 use crate::throttle::machine;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::Answer;
-use crate::support::TestServer;
+use crate::support::{Answer, TestServer};
 use crate::throttle::HOME;
 use crate::throttle::before_the_wait;
 use crate::throttle::machine;

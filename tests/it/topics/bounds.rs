@@ -10,10 +10,7 @@ use super::Page;
 use super::line;
 use super::open;
 use super::request;
-use crate::support::Permission;
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, RawSocket, Socket, TestServer};
 
 async fn with(bend: impl FnOnce(&mut chinwag::config::Config)) -> TestServer {
     let server = TestServer::with(bend).await;

@@ -8,8 +8,7 @@ use super::lines;
 use super::open;
 use super::open_with;
 use super::request;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Socket, TestServer};
 
 #[tokio::test]
 async fn a_message_reaches_its_author_and_all_subscribers() {

@@ -9,10 +9,8 @@ use super::Page;
 use super::line;
 use super::open;
 use super::request;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::error;
+use crate::support::{Permission, Socket, TestServer};
 
 #[tokio::test]
 async fn an_invalid_token_is_refused_and_an_invalid_cookie_ignored() {

@@ -7,8 +7,7 @@ mod names;
 mod rights;
 mod session;
 
-use std::ops::Deref;
-use std::ops::DerefMut;
+use std::ops::{Deref, DerefMut};
 
 use chinwag::config::Config;
 use serde_json::Value as Json;
@@ -17,9 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
+use crate::support::{Permission, Socket, TestServer};
 
 /// A connection to the topics socket, after its initial frames.
 struct Page {

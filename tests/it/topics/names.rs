@@ -6,8 +6,7 @@ use super::Page;
 use super::line;
 use super::open;
 use super::request;
-use crate::support::Permission;
-use crate::support::TestServer;
+use crate::support::{Permission, TestServer};
 
 #[tokio::test]
 async fn accounts_show_first_names_and_guests_connection_ids() {

@@ -6,10 +6,8 @@ use serde_json::json;
 use super::Page;
 use super::line;
 use super::request;
-use crate::support::Permission;
-use crate::support::TestServer;
-use crate::support::User;
 use crate::support::error;
+use crate::support::{Permission, TestServer, User};
 
 async fn open_as(server: &TestServer, user: &User) -> Page {
     let mut page = Page::open_as(request(server, &format!("?access_token={}", user.token))).await;

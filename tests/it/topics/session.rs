@@ -7,10 +7,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::Page;
 use super::open;
-use crate::support::RawSocket;
-use crate::support::Socket;
-use crate::support::TestServer;
 use crate::support::soon;
+use crate::support::{RawSocket, Socket, TestServer};
 
 fn count(users: usize) -> serde_json::Value {
     json!({"topic": "session", "payload": {"users": users}})

@@ -5,27 +5,17 @@
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::config::Admission;
-use crate::config::ClaimKeys;
-use crate::config::ProviderConfig;
+use crate::config::{Admission, ClaimKeys, ProviderConfig};
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::SignIn;
 use crate::domain::auth::sign_in::is_active;
-use crate::model::AccountStatus;
-use crate::model::Field;
-use crate::model::Row;
-use crate::model::SessionMode;
-use crate::model::Value;
+use crate::domain::auth::{Auth, ClientInfo, SignIn};
 use crate::model::id;
 use crate::model::schema::USERS;
 use crate::model::schema::users;
+use crate::model::{AccountStatus, Field, Row, SessionMode, Value};
 use crate::providers::Profile;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::store::Mutation;
-use crate::store::Precondition;
+use crate::query::{Filter, Test};
+use crate::store::{Mutation, Precondition};
 
 /// Maximum length of an identifier in bytes. Never truncated: two identifiers may share a prefix.
 const IDENTIFIER_BYTES_MAX: usize = 255;

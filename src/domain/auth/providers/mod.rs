@@ -18,21 +18,12 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Driver;
-use crate::config::ProviderConfig;
-use crate::config::ProviderMode;
-use crate::config::ProvidersConfig;
-use crate::config::Secret;
+use crate::config::{Driver, ProviderConfig, ProviderMode, ProvidersConfig, Secret};
 use crate::domain::Error;
-use crate::domain::auth::Auth;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::SignIn;
-use crate::domain::auth::providers::ticket::Ticket;
-use crate::domain::auth::providers::ticket::Tickets;
+use crate::domain::auth::providers::ticket::{Ticket, Tickets};
+use crate::domain::auth::{Auth, ClientInfo, SignIn};
 use crate::model::SessionMode;
-use crate::providers::Network;
-use crate::providers::Provider;
-use crate::providers::ProviderError;
+use crate::providers::{Network, Provider, ProviderError};
 
 /// Time limit for a sign-in at the provider's page.
 pub const TICKET_LIFETIME: Duration = Duration::from_mins(10);

@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::domain::auth::throttle::rule::Count;
-use crate::domain::auth::throttle::rule::Rule;
+use crate::domain::auth::throttle::rule::{Count, Rule};
 
 /// Maximum number of counters.
 pub const COUNTERS_MAX: usize = 1 << 16;

@@ -21,13 +21,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::Error;
-use crate::domain::Exceeded;
 use crate::domain::auth::mac::MacKey;
-use crate::domain::auth::throttle::counters::Counters;
-use crate::domain::auth::throttle::counters::Key;
+use crate::domain::auth::throttle::counters::{Counters, Key};
 use crate::domain::auth::throttle::known_networks::KnownNetworks;
 use crate::domain::auth::throttle::rule::Rule;
+use crate::domain::{Error, Exceeded};
 use crate::model::Row;
 use crate::model::network;
 use crate::model::schema::users;

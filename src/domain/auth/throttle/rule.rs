@@ -3,8 +3,7 @@
 //! Pure: the time is an argument. A counter rises by one with each attempt and falls by one after
 //! each interval of `forgets`. Above the free attempts, each attempt doubles the wait for the next.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Maximum level above the free attempts. It bounds the time until a flood is forgotten.
 const ABOVE_MAX: u32 = 20;

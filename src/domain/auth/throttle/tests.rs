@@ -1,7 +1,6 @@
 //! Tests of the throttle with a manual clock.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::clock::Timestamp;

@@ -2,20 +2,15 @@
 
 mod subscription;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-pub(super) use subscription::Frame;
-pub(super) use subscription::Gap;
-pub(super) use subscription::Subscription;
+pub(super) use subscription::{Frame, Gap, Subscription};
 
 use crate::domain::auth::Identity;
-use crate::domain::delivery::ByteBudget;
-use crate::domain::delivery::Outbox;
+use crate::domain::delivery::{ByteBudget, Outbox};
 use crate::domain::subscriptions::recovery;
 use crate::model::Actor;
 

@@ -7,19 +7,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::domain::delivery::outbox::FRAME_OVERHEAD;
-use crate::domain::delivery::outbox::Reservation;
+use crate::domain::delivery::outbox::{FRAME_OVERHEAD, Reservation};
 use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::recovery;
-use crate::domain::subscriptions::recovery::Confirmed;
-use crate::domain::subscriptions::recovery::IdentityGap;
-use crate::domain::subscriptions::recovery::RecoveryKey;
+use crate::domain::subscriptions::recovery::{Confirmed, IdentityGap, RecoveryKey};
 use crate::domain::subscriptions::request::SubscriptionRequest;
-use crate::domain::subscriptions::state::Effects;
-use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::state::Leaving;
-use crate::domain::subscriptions::state::Missing;
-use crate::domain::subscriptions::state::SubscriptionState;
+use crate::domain::subscriptions::state::{Effects, Input, Leaving, Missing, SubscriptionState};
 use crate::domain::subscriptions::view::View;
 
 /// A subscription: its request, its view and its state.

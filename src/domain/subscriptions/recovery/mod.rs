@@ -12,25 +12,19 @@ mod key;
 mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
-pub(super) use identity_gap::Access;
-pub(super) use identity_gap::IdentityGap;
-pub(super) use identity_gap::Shown;
+pub(super) use identity_gap::{Access, IdentityGap, Shown};
 pub(super) use key::RecoveryKey;
 
-use crate::clock::Clock;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::quota::Owner;
 use crate::domain::subscriptions::recovery::store::Positions;
-use crate::store::Position;
-use crate::store::Store;
-use crate::store::StoreError;
+use crate::store::{Position, Store, StoreError};
 
 /// The number of positions that are written in one transaction.
 const SAVED_AT_ONCE: usize = 500;

@@ -6,8 +6,7 @@
 //! kept in memory, bounded, and written to the database at intervals. A client without a stored
 //! position starts from the current self.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -254,8 +253,7 @@ const fn is_account(owner: Option<Owner>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use std::sync::Arc;
 

@@ -2,8 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::ALL;
-use super::tests::Rules;
+use super::tests::{ALL, Rules};
 use super::*;
 
 /// A frame with the view that encoded it.

@@ -11,13 +11,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::domain::subscriptions::recovery::Access;
-use crate::domain::subscriptions::recovery::IdentityGap;
-use crate::domain::subscriptions::recovery::Shown;
-pub use crate::domain::subscriptions::state::input::Effects;
-pub use crate::domain::subscriptions::state::input::Input;
-pub use crate::domain::subscriptions::state::input::Leaving;
-pub use crate::domain::subscriptions::state::input::Start;
+use crate::domain::subscriptions::recovery::{Access, IdentityGap, Shown};
+pub use crate::domain::subscriptions::state::input::{Effects, Input, Leaving, Start};
 
 /// The offset before all events: nothing after the last sent event is known to be delivered.
 const NONE_DELIVERED: i64 = 0;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::subscriptions::topics::Topic;
-use crate::domain::subscriptions::topics::Topics;
 use crate::domain::subscriptions::topics::subscriber::Subscriber;
+use crate::domain::subscriptions::topics::{Topic, Topics};
 
 /// The minimum interval between two counts. When many connections join or leave at once, the others
 /// are sent a few counts, not one for each.

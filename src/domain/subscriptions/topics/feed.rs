@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,19 +15,12 @@ use crate::domain::Error;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Permissions;
-use crate::domain::subscriptions::topics::Encode;
-use crate::domain::subscriptions::topics::Topic;
 use crate::domain::subscriptions::topics::line::Line;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Change;
-use crate::model::Event;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::schema::MESSAGES;
-use crate::model::schema::USERS;
+use crate::domain::subscriptions::topics::{Encode, Topic};
 use crate::model::schema::messages;
 use crate::model::schema::users;
+use crate::model::schema::{MESSAGES, USERS};
+use crate::model::{Action, Actor, Change, Event, Field, Key};
 use crate::query::Relations;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);

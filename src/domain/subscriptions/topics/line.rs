@@ -1,14 +1,12 @@
 //! One message as a line of the list: its text and the name of its author.
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::domain::items::project::Projection;
-use crate::model::Key;
-use crate::model::Record;
 use crate::model::schema::messages;
 use crate::model::schema::users;
+use crate::model::{Key, Record};
 
 /// The name of authors that have no other.
 const NOBODY: &str = "Guest";

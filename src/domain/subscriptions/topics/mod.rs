@@ -12,10 +12,8 @@ mod pages;
 mod subscriber;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Weak;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,23 +25,20 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use pages::Page;
-pub use subscriber::SubscriberHandle;
-pub use subscriber::Topic;
+pub use subscriber::{SubscriberHandle, Topic};
 
 use crate::config::TopicsConfig;
 use crate::domain::Error;
 use crate::domain::auth::ClientInfo;
 use crate::domain::items::Items;
-use crate::domain::permissions::Concern;
-use crate::domain::permissions::Permissions;
+use crate::domain::permissions::{Concern, Permissions};
 use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::limits::SubscriptionQuota;
 use crate::domain::subscriptions::recovery::Recovery;
 use crate::domain::subscriptions::topics::feed::Feed;
 use crate::domain::subscriptions::topics::pages::Pages;
 use crate::domain::subscriptions::topics::subscriber::Subscriber;
-use crate::model::Actor;
-use crate::model::Event;
+use crate::model::{Actor, Event};
 
 /// The minimum pause between two lists, per byte of the longest one: its transmission time at 40
 /// Mbit/s. Messages sent meanwhile are in the next list.

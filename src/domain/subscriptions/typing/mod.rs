@@ -8,8 +8,7 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,20 +23,15 @@ use crate::domain::Error;
 use crate::domain::client_quota::ClientPermit;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
-use crate::domain::permissions::Concern;
-use crate::domain::permissions::Permissions;
+use crate::domain::permissions::{Concern, Permissions};
 use crate::domain::quota::Owner;
 use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::limits::SubscriptionQuota;
 use crate::domain::subscriptions::topics::feed;
 use crate::domain::subscriptions::typing::names::Names;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Change;
-use crate::model::Event;
-use crate::model::EventAction;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::messages;
+use crate::model::{Action, Actor, Change, Event, EventAction};
 
 /// The minimum interval between two updates.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -2,21 +2,13 @@
 //! They are generated from `model::schema` for the rights of a caller, so fields added there appear
 //! here.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::permissions::Rights;
-use crate::model::AccountStatus;
-use crate::model::Action;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
-use crate::model::Length;
-use crate::model::collection::Document;
-use crate::model::collection::Exposure;
-use crate::model::collection::Special;
+use crate::model::collection::{Document, Exposure, Special};
 use crate::model::schema::COLLECTIONS;
+use crate::model::{AccountStatus, Action, Collection, Field, Kind, Length};
 use crate::transport::rest::openapi::fixed;
 use crate::transport::rest::openapi::reference;
 

@@ -3,13 +3,11 @@
 
 use std::borrow::Cow;
 
-use poem_openapi::registry::MetaSchema;
-use poem_openapi::registry::Registry;
+use poem_openapi::registry::{MetaSchema, Registry};
 use poem_openapi::types::Type;
 use serde::Serialize;
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::Error;
 use crate::transport::rest::fields::Body;

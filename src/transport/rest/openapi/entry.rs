@@ -4,23 +4,19 @@
 //! JSON or CSV without checking its type first. So both are complete Operation Objects beside the
 //! others of a path, as the extensions `x-search` and `x-export`.
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::permissions::Rights;
 use crate::model::Action;
 use crate::transport::error::Wire;
 use crate::transport::rest::openapi::collections;
-use crate::transport::rest::openapi::docs::Content;
-use crate::transport::rest::openapi::docs::Success;
+use crate::transport::rest::openapi::docs::{Content, Success};
 use crate::transport::rest::openapi::fixed;
 use crate::transport::rest::openapi::parameters;
 use crate::transport::rest::openapi::reference;
 use crate::transport::rest::openapi::refusals;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::{Access, Need, Operation};
 
 const JSON: &str = "application/json";
 

@@ -3,9 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
+use crate::model::{Collection, Field, Kind};
 use crate::transport::rest::openapi::fixed;
 
 /// Returns an example item of the collection, as an administrator sees it.

@@ -16,14 +16,10 @@ mod refusals;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use poem_openapi::ContactObject;
-use poem_openapi::LicenseObject;
-use poem_openapi::OpenApiService;
-use poem_openapi::registry::MetaSchema;
-use poem_openapi::registry::Registry;
-use serde_json::Map;
-use serde_json::Value as Json;
+use poem_openapi::registry::{MetaSchema, Registry};
+use poem_openapi::{ContactObject, LicenseObject, OpenApiService};
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 pub(super) use collections::key;
 pub(super) use collections::keys;
@@ -39,9 +35,7 @@ use crate::domain::permissions::Rights;
 use crate::model::collection::Exposure;
 use crate::transport::rest;
 use crate::transport::rest::openapi::entry::Entries;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::{Access, Need, Operation};
 
 const ABOUT: &str = "The REST API of chinwag, a chat backend with the API of Directus. Responses \
 are `{\"data\":…}`, or `204` without a body; errors are \

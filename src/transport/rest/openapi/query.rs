@@ -6,15 +6,11 @@
 
 use std::mem::discriminant;
 
-use serde_json::Map;
-use serde_json::Value as Json;
 use serde_json::json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::permissions::Rights;
-use crate::model::Action;
-use crate::model::Collection;
-use crate::model::Field;
-use crate::model::Kind;
+use crate::model::{Action, Collection, Field, Kind};
 use crate::query;
 use crate::query::Operation;
 use crate::transport::rest::openapi::collections;

@@ -10,17 +10,13 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::clock::Timestamp;
-use crate::domain::Error;
-use crate::domain::Exceeded;
-use crate::domain::Forbidden;
+use crate::domain::{Error, Exceeded, Forbidden};
 use crate::transport::error;
-use crate::transport::error::Refusal;
-use crate::transport::error::Wire;
+use crate::transport::error::{Refusal, Wire};
 use crate::transport::limits;
 use crate::transport::rest::openapi::fixed;
 use crate::transport::rest::openapi::reference;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::{Access, Operation};
 
 /// Returns the errors of an operation, by status.
 pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {

@@ -9,8 +9,7 @@ pub(super) use operations::write_failures;
 
 use crate::model::Collection;
 use crate::model::collection::CollectionKind;
-use crate::model::history::ACTIVITY;
-use crate::model::history::REVISIONS;
+use crate::model::history::{ACTIVITY, REVISIONS};
 use crate::model::schema;
 use crate::transport::rest::operation::Operation;
 

@@ -4,25 +4,17 @@ use poem::http::Method;
 use serde_json::Value as Json;
 use serde_json::json;
 
-use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::Violation;
-use crate::model::Action;
-use crate::model::Collection;
-use crate::model::TooLong;
+use crate::domain::{Error, Forbidden, Violation};
 use crate::model::schema;
+use crate::model::{Action, Collection, TooLong};
 use crate::transport::rest::items;
 use crate::transport::rest::openapi;
-use crate::transport::rest::openapi::docs::Content;
-use crate::transport::rest::openapi::docs::OperationDocs;
 use crate::transport::rest::openapi::docs::handler;
 use crate::transport::rest::openapi::docs::prose;
+use crate::transport::rest::openapi::docs::{Content, OperationDocs};
 use crate::transport::rest::openapi::parameters;
 use crate::transport::rest::openapi::parameters::parameter;
-use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Handler;
-use crate::transport::rest::operation::Need;
-use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::{Access, Handler, Need, Operation};
 use crate::transport::rest::resource::Resource;
 
 /// The subject of an operation.

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::domain::Error;
-use crate::domain::items::Counts;
-use crate::domain::items::JsonText;
+use crate::domain::items::{Counts, JsonText};
 use crate::domain::subscriptions::Notification;
 use crate::transport::error;
 use crate::transport::error::codes;

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::domain::Error;
-use crate::domain::memory::FREE;
-use crate::domain::memory::Reservation;
+use crate::domain::memory::{FREE, Reservation};
 use crate::text::json;
 use crate::text::json::Unfit;
 use crate::transport::json_size;
@@ -151,8 +150,7 @@ mod tests {
 
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
-    use crate::domain::quota::Owner;
-    use crate::domain::quota::Quota;
+    use crate::domain::quota::{Owner, Quota};
 
     use super::*;
 

@@ -3,8 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::domain::items::Update;
-use crate::domain::items::Which;
+use crate::domain::items::{Update, Which};
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Items;
 

@@ -11,13 +11,10 @@ use tokio::time::Instant;
 use crate::domain::Error;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Credentials;
-use crate::transport::ws::directus::auth_state::Reason;
-use crate::transport::ws::directus::auth_state::Transition;
+use crate::transport::ws::directus::auth_state::{Reason, Transition};
 use crate::transport::ws::directus::connection::Granted;
-use crate::transport::ws::directus::conversation::Conversation;
-use crate::transport::ws::directus::conversation::Kind;
-use crate::transport::ws::directus::conversation::Outcome;
 use crate::transport::ws::directus::conversation::expiry;
+use crate::transport::ws::directus::conversation::{Conversation, Kind, Outcome};
 use crate::transport::ws::directus::uid::Uid;
 
 impl Conversation<'_> {

@@ -7,10 +7,8 @@ use bolero::TypeGenerator;
 use bolero::check;
 use bolero::generator::produce;
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::runtime::Builder;
-use tokio::runtime::Runtime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::TaskTracker;
 
 use crate::transport::ws::fuzz::TEST_TIME;

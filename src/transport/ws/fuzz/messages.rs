@@ -2,8 +2,7 @@
 
 use bolero::TypeGenerator;
 use bolero::check;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::text::json;
 use crate::text::json::Unfit;

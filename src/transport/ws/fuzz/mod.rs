@@ -16,8 +16,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::memory::budget;
-use crate::transport::ws::socket::Socket;
-use crate::transport::ws::socket::SocketLimits;
+use crate::transport::ws::socket::{Socket, SocketLimits};
 use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer_pool::WriterPool;
 

@@ -11,17 +11,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::config::RateLimit;
-use crate::config::WebSocketAuth;
+use crate::config::{RateLimit, WebSocketAuth};
 use crate::domain::Error;
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
+use crate::domain::delivery::{Closing, Outbox};
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::topics::Page;
-use crate::domain::subscriptions::topics::SubscriberHandle;
-use crate::domain::subscriptions::topics::Topic;
+use crate::domain::subscriptions::topics::{Page, SubscriberHandle, Topic};
 use crate::domain::subscriptions::typing::Watch;
 use crate::domain::token_bucket::TokenBucket;
 use crate::model::id;
@@ -31,12 +27,10 @@ use crate::transport::ws::directus::Entry;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth_state::Reason;
 use crate::transport::ws::directus::conversation::expiry;
-use crate::transport::ws::directus::heartbeat::Beat;
-use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::heartbeat::{Beat, Heartbeat};
 use crate::transport::ws::encode;
 use crate::transport::ws::pace::Pace;
-use crate::transport::ws::socket::Socket;
-use crate::transport::ws::socket::SocketEvent;
+use crate::transport::ws::socket::{Socket, SocketEvent};
 use crate::transport::ws::topics::frames;
 use crate::transport::ws::topics::frames::Frame;
 

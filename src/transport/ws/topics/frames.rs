@@ -1,8 +1,7 @@
 //! Frames of the topics protocol: parses frames from clients and encodes topic states.
 
 use bytes::Bytes;
-use serde_json::Map;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::subscriptions::topics::Topic;
 use crate::text::json;

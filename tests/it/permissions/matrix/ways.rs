@@ -6,9 +6,7 @@ use serde_json::json;
 use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
 use crate::permissions::matrix::world::World;
-use crate::support::Answer;
-use crate::support::Client;
-use crate::support::Socket;
+use crate::support::{Answer, Client, Socket};
 
 /// Returns the outcome of an attempt, and checks its effect on the items.
 pub async fn outcome(world: &mut World, place: usize, way: &[&str]) -> &'static str {

@@ -1,21 +1,14 @@
 //! The accounts of the table, and its messages.
 
-use chinwag::model::Key;
-use chinwag::model::Row;
 use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::messages;
-use chinwag::store::Mutation;
-use chinwag::store::Precondition;
-use chinwag::store::Write;
+use chinwag::model::{Key, Row};
+use chinwag::store::{Mutation, Precondition, Write};
 use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Client;
-use crate::support::Permission;
-use crate::support::Socket;
-use crate::support::TestServer;
-use crate::support::User;
+use crate::support::{Client, Permission, Socket, TestServer, User};
 
 /// An account or visitor, at both entry points.
 pub struct Person {

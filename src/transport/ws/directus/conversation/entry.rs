@@ -3,8 +3,7 @@
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Identity;
+use crate::domain::auth::{ClientInfo, Identity};
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::auth_state::AuthState;
 

@@ -14,30 +14,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::Error;
-use crate::domain::delivery::ByteBudget;
-use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
+use crate::domain::delivery::{ByteBudget, Closing, Outbox};
 use crate::domain::memory::Reservation;
 use crate::transport::ws::context::Context;
-use crate::transport::ws::directus::ack_tracker::AckTracker;
-use crate::transport::ws::directus::ack_tracker::PingKind;
+use crate::transport::ws::directus::ack_tracker::{AckTracker, PingKind};
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Auth;
 use crate::transport::ws::directus::auth_state::AuthState;
-use crate::transport::ws::directus::backlog::Backlog;
-use crate::transport::ws::directus::backlog::Next;
-use crate::transport::ws::directus::backlog::Refused;
-use crate::transport::ws::directus::connection::Connection;
-use crate::transport::ws::directus::connection::Granted;
+use crate::transport::ws::directus::backlog::{Backlog, Next, Refused};
 use crate::transport::ws::directus::connection::denied;
+use crate::transport::ws::directus::connection::{Connection, Granted};
 pub use crate::transport::ws::directus::conversation::entry::Entry;
 use crate::transport::ws::directus::conversation::entry::auth_state;
 pub use crate::transport::ws::directus::conversation::entry::expiry;
@@ -45,8 +38,7 @@ use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::pace::Pace;
-use crate::transport::ws::socket::Socket;
-use crate::transport::ws::socket::SocketEvent;
+use crate::transport::ws::socket::{Socket, SocketEvent};
 
 /// Maximum number of concurrent creates of one connection.
 const CREATES_MAX: usize = 32;

@@ -4,8 +4,7 @@ use tokio::time::Instant;
 
 use crate::transport::ws::directus::ack_tracker::PingKind;
 use crate::transport::ws::directus::answers;
-use crate::transport::ws::directus::conversation::Conversation;
-use crate::transport::ws::directus::conversation::Kind;
+use crate::transport::ws::directus::conversation::{Conversation, Kind};
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::encode;
 

@@ -10,9 +10,8 @@ use serde_json::Value as Json;
 use crate::domain::subscriptions::Resume;
 use crate::model::EventAction;
 use crate::transport::ws::directus::auth::Auth;
-use crate::transport::ws::directus::fields::Fields;
-use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::fields::is_key;
+use crate::transport::ws::directus::fields::{Fields, Invalid};
 use crate::transport::ws::directus::uid::Uid;
 
 /// Maximum length of a `recover` name in bytes, and its description in errors.
