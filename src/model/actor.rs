@@ -3,11 +3,12 @@
 //! There is no value for the service itself: a connection can hold a person, a bot or the public,
 //! and it falls back to the public when a sign-in fails.
 
-use crate::model::row::Row;
-use crate::model::schema::policies;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use crate::model::row::Row;
+use crate::model::schema::policies;
 
 use uuid::Uuid;
 

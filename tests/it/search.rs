@@ -1,12 +1,12 @@
 //! The search index: in any state of the index, results equal those of a scan of all messages.
 
-use chinwag::model::schema::messages;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
 use chinwag::config::{Config, StoreConfig};
 use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::messages;
 use chinwag::model::{Key, Record, Row, Value};
 use chinwag::query::{Filter, Scope, Sort, Test, TextPosition};
 use chinwag::store::{Mutation, Precondition, Select, Store, Write};

@@ -1,13 +1,13 @@
 //! Store guarantees: group commit, total order, increasing numbers, a single process, and limits.
 
-use chinwag::model::AccountStatus;
-use chinwag::model::schema::messages;
-use chinwag::model::schema::users;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chinwag::clock::Timestamp;
 use chinwag::config::{Config, StoreConfig};
+use chinwag::model::AccountStatus;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::users;
 use chinwag::model::schema::{MESSAGES, USERS};
 use chinwag::model::{Event, Key, Row, Value};
 use chinwag::query::Filter;

@@ -124,33 +124,32 @@ pub(super) fn of_collection(
             check_filter(collection, filter, row)?;
         }
     } else if *collection == schema::SETTINGS {
-        let attempts = row.get(&settings::auth_login_attempts);
-        if attempts.is_some_and(|attempts| attempts < 1) {
-            violations.push(Violation::new(
-                "auth_login_attempts",
-                "gte",
-                vec![("valid", json!(1))],
-            ));
-        }
-        if sent(&settings::default_appearance)
-            && !row.get(&settings::default_appearance).is_some_and(|it| LOOKS.contains(&it))
-        {
-            violations.push(Violation::new(
-                "default_appearance",
-                "in",
-                vec![("valid", json!(LOOKS))],
-            ));
-        }
-        let policy = row.get(&settings::auth_password_policy).filter(|text| !text.is_empty());
-        if let Some(Err(should)) = policy.map(Pattern::parse) {
-            return Err(Error::payload(format!("\"auth_password_policy\" must be {should}")));
-        }
-        let filter = &settings::public_registration_email_filter;
-        if sent(filter) && !row.get(filter).is_some_and(|json| json.is_object() || json.is_null()) {
-            return Err(Error::payload(format!("\"{}\" must be of type object", filter.name)));
-        }
-        check_filter(Some(&schema::USERS), filter, row)?;
+        violations.append(&mut of_settings(&sent, row)?);
     }
+    Ok(violations)
+}
+
+/// Returns the violations of the settings. `sent` tells whether the payload has a field.
+fn of_settings(sent: &impl Fn(&'static Field) -> bool, row: &Row) -> Result<Vec<Violation>, Error> {
+    let mut violations = Vec::new();
+    let attempts = row.get(&settings::auth_login_attempts);
+    if attempts.is_some_and(|attempts| attempts < 1) {
+        violations.push(Violation::new("auth_login_attempts", "gte", vec![("valid", json!(1))]));
+    }
+    if sent(&settings::default_appearance)
+        && !row.get(&settings::default_appearance).is_some_and(|it| LOOKS.contains(&it))
+    {
+        violations.push(Violation::new("default_appearance", "in", vec![("valid", json!(LOOKS))]));
+    }
+    let policy = row.get(&settings::auth_password_policy).filter(|text| !text.is_empty());
+    if let Some(Err(should)) = policy.map(Pattern::parse) {
+        return Err(Error::payload(format!("\"auth_password_policy\" must be {should}")));
+    }
+    let filter = &settings::public_registration_email_filter;
+    if sent(filter) && !row.get(filter).is_some_and(|json| json.is_object() || json.is_null()) {
+        return Err(Error::payload(format!("\"{}\" must be of type object", filter.name)));
+    }
+    check_filter(Some(&schema::USERS), filter, row)?;
     Ok(violations)
 }
 

@@ -1,15 +1,15 @@
 //! The rows of one case: messages, their authors, and the policies attached to these.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chinwag::clock::Timestamp;
 use chinwag::model::AccountStatus;
 use chinwag::model::schema::access;
 use chinwag::model::schema::messages;
 use chinwag::model::schema::policies;
 use chinwag::model::schema::roles;
 use chinwag::model::schema::users;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use chinwag::clock::Timestamp;
 use chinwag::model::schema::{ACCESS, MESSAGES, POLICIES, ROLES, USERS};
 use chinwag::model::{Key, Record, Related, Row, Value};
 use chinwag::query::{Filter, Test};

@@ -1,9 +1,9 @@
 //! `/users/me/tfa/…`, and `otp` in every sign-in.
 
-use chinwag::model::schema::users;
 use std::time::Duration;
 
 use chinwag::model::Key;
+use chinwag::model::schema::users;
 use serde_json::Value as Json;
 use serde_json::json;
 

@@ -7,16 +7,16 @@ mod erasure;
 mod service;
 mod sweeps;
 
-use chinwag::model::schema::messages;
-use chinwag::model::schema::sessions;
-use chinwag::model::schema::users;
-use chinwag::model::{AccountStatus, SessionMode};
 use std::sync::Arc;
 
 use chinwag::clock::Timestamp;
 use chinwag::config::{Config, StoreConfig};
 use chinwag::model::id;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::sessions;
+use chinwag::model::schema::users;
 use chinwag::model::schema::{MESSAGES, SESSIONS, USERS};
+use chinwag::model::{AccountStatus, SessionMode};
 use chinwag::model::{Collection, Event, EventAction, Key, Row, Value};
 use chinwag::store::{
     Committed, FlowKey, Mutation, Outcome, Precondition, Store, StoreError, Write,

@@ -1,12 +1,12 @@
 //! Deletions by condition, one step at a time; events of bounded length; a log that is truncated by
 //! items, not by events.
 
-use chinwag::model::schema::messages;
-use chinwag::model::schema::sessions;
-use chinwag::model::schema::users;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chinwag::model::Event;
+use chinwag::model::schema::messages;
+use chinwag::model::schema::sessions;
+use chinwag::model::schema::users;
 use chinwag::query::{Filter, Test};
 use chinwag::store::Retention;
 
