@@ -11,7 +11,7 @@ import { SECRET_LENGTH_MIN } from './evidence.mjs';
 const TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*/g;
 /** With EMAIL_TRANSPORT=log the log is the inbox, and its first lines say so. */
 const INBOX = 'EMAIL_TRANSPORT=log writes emails to this log';
-const INBOX_LINE = /chinwag::mail::road/;
+const INBOX_LINE = /chinwag::mail::transport/;
 
 /** Searches a folder. Returns `{ lines, secrets, findings }`, each finding with file, line and kind of secret. */
 export async function check(folder) {

@@ -66,7 +66,7 @@ test('EMAIL_TRANSPORT=log permits secrets only in logged mails', async () => {
 	const folder = freshDirectory();
 	writeFileSync(path.join(folder, 'x.secrets'), `${JSON.stringify(['the token of a mail', 'a-token-of-some-mail'])}\n`);
 	const warning = 'WARN chinwag::app::enrolment: EMAIL_TRANSPORT=log writes emails to this log: everyone with access to the log can use their links';
-	const mail = 'WARN chinwag::mail::road:   http://x/admin/reset-password?token=a-token-of-some-mail';
+	const mail = 'WARN chinwag::mail::transport:   http://x/admin/reset-password?token=a-token-of-some-mail';
 
 	writeFileSync(path.join(folder, 'a.log'), `${warning}\n${mail}\n`);
 	assert.deepEqual((await check(folder)).findings, []);
