@@ -1,6 +1,6 @@
 //! Projections: the fields that a reader sees of a level's items and of those behind its relations.
 //!
-//! `records` reads the data and [`show`](super::show) writes it.
+//! `records` reads the data and [`render`](super::render) writes it.
 
 use crate::domain::Error;
 use crate::domain::items::query_authorizer::QueryAuthorizer;

@@ -81,7 +81,7 @@ operations! {
 }
 
 formats! {
-    /// The name of a [`Status`].
+    /// The name of a `Status`.
     StatusName(String) = choice(&["ok", "warn", "error"]);
 }
 
