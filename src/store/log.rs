@@ -159,8 +159,6 @@ impl Store {
         if to <= floor {
             return Ok(false);
         }
-        // Rows of their activity may be pending.
-        self.catch_up(None).await?;
         self.maintain(Maintenance::Forget(to)).await?;
         log.floor.fetch_max(to, Ordering::AcqRel);
         Ok(to == step && step < last)
