@@ -130,8 +130,8 @@ async fn concurrent_creates_have_one_dense_order() {
 #[tokio::test]
 async fn a_bad_write_in_a_batch_fails_alone() {
     let opened = Opened::new().await;
-    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
-    let bad = message("bad").with(&messages::user_created, nobody);
+    let missing_author = Value::Uuid(uuid::Uuid::from_u128(404));
+    let bad = message("bad").with(&messages::user_created, missing_author);
 
     // Queued in one poll, so that they form one batch.
     let (first, second, third) = tokio::join!(
@@ -172,12 +172,15 @@ async fn refused_writes_do_not_split_the_batch() {
         .await
         .unwrap();
     opened.published(1).await;
-    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
+    let missing_author = Value::Uuid(uuid::Uuid::from_u128(404));
     let precondition = Precondition::All(Filter::And(Vec::new()));
     let missing = Mutation::delete(&MESSAGES, vec![Key::Integer(404)], precondition);
     let missing = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![missing] };
     let orphan = || {
-        create(vec![message("half"), message("bad").with(&messages::user_created, nobody.clone())])
+        create(vec![
+            message("half"),
+            message("bad").with(&messages::user_created, missing_author.clone()),
+        ])
     };
     let other = IdempotencyKey { key: "other".to_owned(), ..once("two") };
     let store = &opened.store;
@@ -226,9 +229,11 @@ async fn refused_writes_do_not_split_the_batch() {
 async fn the_mutations_of_a_write_are_atomic() {
     let opened = Opened::new().await;
     let kept = number(&opened.store.write(create(vec![message("kept")])).await.unwrap());
-    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
+    let missing_author = Value::Uuid(uuid::Uuid::from_u128(404));
     let mut write = delete(vec![Key::Integer(kept)]);
-    write.ops.extend(create(vec![message("bad").with(&messages::user_created, nobody)]).ops);
+    write
+        .ops
+        .extend(create(vec![message("bad").with(&messages::user_created, missing_author)]).ops);
 
     opened.store.write(write).await.unwrap_err();
 

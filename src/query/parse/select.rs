@@ -37,7 +37,7 @@ impl Parser<'_> {
         Ok(query)
     }
 
-    /// Returns the search text and all fields, some of which may be hidden; `None` for a blank text.
+    /// Returns the search text and all fields, hidden ones included; `None` for a blank text.
     fn search(
         &self,
         collection: &'static Collection,

@@ -98,7 +98,7 @@ fn message_fields() -> Json {
 }
 
 /// Converts the schema of a field from the dialect of OpenAPI 3.0: `nullable` becomes a type, and a
-/// related item, of which frames contain the requested fields, becomes any object.
+/// related item becomes any object, since frames contain its requested fields only.
 fn converted(field: &Json) -> Json {
     let key = &field["oneOf"][0];
     let is_relation = key.is_object();

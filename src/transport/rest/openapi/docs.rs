@@ -224,7 +224,7 @@ impl Operation {
         self
     }
 
-    /// Sets the request body, of which the first field is required.
+    /// Sets the request body. Its first field is required.
     #[must_use]
     pub fn takes<T: Body>(self, example: Json) -> Self {
         let missing = format!("\"{}\" is required", T::NAMES[0]);
